@@ -1,0 +1,108 @@
+package discover_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gitlab-metrics-exporter/internal/discover"
+)
+
+func TestParse(t *testing.T) {
+	const (
+		untyped   = discover.Untyped
+		counter   = discover.Counter
+		gauge     = discover.Gauge
+		histogram = discover.Histogram
+		summary   = discover.Summary
+		sum       = discover.Sum
+		last      = discover.Last
+	)
+	tests := []struct {
+		name     string
+		typ      discover.Type
+		rule     discover.Rule
+		typeText string
+		mode     string
+		pid      string
+	}{
+		{"counter_12345-0.db", counter, sum, "counter", "12345", ""},
+		{"counter_process_id_77-0.db", counter, sum, "counter", "process", "id_77"},
+		{"histogram_1-0.db", histogram, sum, "histogram", "1", ""},
+		{"summary_1-0.db", summary, sum, "summary", "1", ""},
+		{"gauge_livesum_puma_0-0.db", gauge, sum, "gauge", "livesum", "puma_0"},
+		{"gauge_min_1-0.db", gauge, discover.Min, "gauge", "min", "1"},
+		{"gauge_max_1-0.db", gauge, discover.Max, "gauge", "max", "1"},
+		{"gauge_liveall_1-0.db", gauge, last, "gauge", "liveall", "1"},
+		{"gauge_all_12345-0.db", gauge, last, "gauge", "all", "12345"},
+		{"gauge_all_puma_0-0.db", gauge, last, "gauge", "all", "puma_0"},
+		{"gauge_all_process_id_77-0.db", gauge, last, "gauge", "all", "process_id_77"},
+		{"gauge_all_worker-1_0-0.db", gauge, last, "gauge", "all", "worker_0"},
+		{"gauge_all_a-1_b-2_c-3-0.db", gauge, last, "gauge", "all", "a_b_c-3"},
+		{"gauge_all_-1-0.db", gauge, last, "gauge", "all", "-1"},
+		{"gauge_all_1-2-3.db", gauge, last, "gauge", "all", "1-2"},
+		{"gauge_all_1.db", gauge, last, "gauge", "all", "1"},
+		{"gauge_all-3_1-0.db", gauge, last, "gauge", "all", "1"},
+		{"gauge-7_all_1-0.db", gauge, last, "gauge", "all", "1"},
+		{"gauge_all.db", gauge, last, "gauge", "all", ""},
+		{"gauge_all_.db", gauge, last, "gauge", "all", ""},
+		{"gauge_all_1_.db", gauge, last, "gauge", "all", "1"},
+		{"counter_-1.db", counter, sum, "counter", "", ""},
+		{"gauge__1-0.db", gauge, last, "gauge", "", "1"},
+		{"gauge_MAX_1-0.db", gauge, last, "gauge", "MAX", "1"},
+		{"foo_1-0.db", untyped, sum, "foo", "1", ""},
+		{"Counter_1-0.db", untyped, sum, "Counter", "1", ""},
+		{"_x.db", untyped, sum, "", "x", ""},
+		{"counter_1-0.db.db", counter, sum, "counter", "1-0.db", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := discover.Parse(tt.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := discover.File{Name: tt.name, Type: tt.typ, Rule: tt.rule, TypeText: tt.typeText, Mode: tt.mode, PID: tt.pid}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, name := range []string{
+		"", "counter", "counter_1-0", "counter_1-0.DB", "counter_1-0.db~",
+		".db", "counter.db", "counter_.db", "counter__.db", "exemplar_1-0.db", "gauge_all_\xff-0.db",
+	} {
+		if f, err := discover.Parse(name); err == nil {
+			t.Errorf("%q: got %+v, want an error", name, f)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[x]*") // glob characters mean nothing
+	if _, err := discover.Names(dir); err == nil {
+		t.Error("missing directory: want an error")
+	}
+	for _, name := range []string{"b_1.db", "a_10.db", "a_2.db", ".hidden_1.db", "a_1.DB", "a_1.db~", "notes.txt"} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "sub.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	got, err := discover.Names(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a_10.db", "a_2.db", "b_1.db", "sub.db"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -1,0 +1,197 @@
+package series
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+
+	"gitlab-metrics-exporter/internal/discover"
+)
+
+// A Layout is the order of series on a page: families by name, and within a
+// family each label set's samples together, buckets ascending. It never
+// changes, and may be used by several goroutines.
+type Layout struct {
+	Families []Family
+
+	// Conflicts is the number of declared families that cannot be shown as
+	// declared, because what the files say of them does not go together.
+	Conflicts int
+
+	order []ID
+	texts arena
+	spans []span
+}
+
+// A Family is a run of series under one name.
+type Family struct {
+	Name   string
+	Type   discover.Type
+	series []ID
+}
+
+// Series returns the IDs of the family's series, in order.
+func (f Family) Series() []ID { return f.series }
+
+// Len returns the number of series.
+func (l *Layout) Len() int { return len(l.order) }
+
+// Text returns the series' text as it stands on a page before the value. It
+// must not be changed.
+func (l *Layout) Text(id ID) []byte { return l.texts.get(l.spans[id-1]) }
+
+// Layout returns the order of the series that are there now.
+func (t *Table) Layout() *Layout {
+	if !t.changed {
+		return t.layout
+	}
+	t.changed = false
+	resolved := resolve(t.uses())
+	o := t.ordering(resolved.homes)
+	order := t.reorder(o, !t.resort && sameHomes(t.homes, resolved.homes))
+	t.homes, t.resort = resolved.homes, false
+	t.layout = &Layout{
+		Families:  t.families(order, resolved),
+		Conflicts: resolved.conflicts,
+		order:     order,
+		texts:     t.texts.arena,
+		spans:     t.texts.spans,
+	}
+	return t.layout
+}
+
+// uses sums up, by sample, what the live series say.
+func (t *Table) uses() []use {
+	uses := make([]use, len(t.samples))
+	for i, sample := range t.samples {
+		uses[i].sample = sample
+	}
+	for i := range t.records {
+		if r := &t.records[i]; r.refs > 0 {
+			u := &uses[r.sample]
+			u.live = true
+			u.flags |= r.flags
+			u.types.add(r.kind.typ)
+			if len(t.mixed) > 0 {
+				u.types |= t.mixed[ID(i)]
+			}
+		}
+	}
+	return uses
+}
+
+// sameHomes reports whether every sample that had a family, and has one now,
+// still has the same. Of the others there is no series in the old order, or
+// there will be none in the new.
+func sameHomes(before, now []string) bool {
+	for i, home := range before {
+		if home != "" && now[i] != "" && home != now[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// reorder returns the live series in order. The order of those that were in
+// the last layout still holds if same is true: then only the others are
+// sorted, and merged in.
+func (t *Table) reorder(o *ordering, same bool) []ID {
+	old := t.layout.order
+	if !same {
+		old = nil
+		for i := range t.records {
+			t.records[i].placed = false
+		}
+	}
+	var fresh []ID
+	for i := range t.records {
+		r := &t.records[i]
+		if r.refs > 0 && !r.placed {
+			fresh = append(fresh, ID(i))
+		}
+		r.placed = r.refs > 0
+	}
+	slices.SortFunc(fresh, o.compare)
+	order := make([]ID, 0, t.live)
+	for _, id := range old {
+		if t.records[id].refs == 0 {
+			continue
+		}
+		for len(fresh) > 0 && o.compare(fresh[0], id) < 0 {
+			order, fresh = append(order, fresh[0]), fresh[1:]
+		}
+		order = append(order, id)
+	}
+	return append(order, fresh...)
+}
+
+// families cuts an order into its families.
+func (t *Table) families(order []ID, r resolution) []Family {
+	var families []Family
+	home := func(id ID) string { return r.homes[t.records[id].sample] }
+	for len(order) > 0 {
+		name, n := home(order[0]), 1
+		for n < len(order) && home(order[n]) == name {
+			n++
+		}
+		families = append(families, Family{Name: name, Type: r.types[name], series: order[:n:n]})
+		order = order[n:]
+	}
+	return families
+}
+
+// An ordering compares series by their place on a page.
+type ordering struct {
+	t     *Table
+	homes []uint32 // by sample: the place of its family among all families
+	ranks []uint8  // by sample: its place within a label set of its family
+}
+
+func (t *Table) ordering(homes []string) *ordering {
+	names := slices.Compact(slices.Sorted(slices.Values(homes)))
+	o := &ordering{t: t, homes: make([]uint32, len(homes)), ranks: make([]uint8, len(homes))}
+	for i, home := range homes {
+		at, _ := slices.BinarySearch(names, home)
+		o.homes[i] = uint32(at)
+		o.ranks[i] = rankOf(home, t.samples[i].name)
+	}
+	return o
+}
+
+// compare orders by family, then label set, then sample name, then bound (a
+// series without one, or without a number in it, last), then whole text.
+func (o *ordering) compare(a, b ID) int {
+	ra, rb := &o.t.records[a], &o.t.records[b]
+	if c := cmp.Compare(o.homes[ra.sample], o.homes[rb.sample]); c != 0 {
+		return c
+	}
+	ta, tb := o.t.texts.get(uint32(a-1)), o.t.texts.get(uint32(b-1))
+	if c := bytes.Compare(o.labels(ra, ta), o.labels(rb, tb)); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(o.ranks[ra.sample], o.ranks[rb.sample]); c != 0 {
+		return c
+	}
+	if c := compareBounds(ra.bound, rb.bound); c != 0 {
+		return c
+	}
+	return bytes.Compare(ta, tb)
+}
+
+// labels returns the text of a series' labels up to its bound.
+func (o *ordering) labels(r *record, text []byte) []byte {
+	return text[min(len(o.t.samples[r.sample].name)+1, int(r.group)):r.group]
+}
+
+func compareBounds(a, b float64) int {
+	switch aNaN, bNaN := math.IsNaN(a), math.IsNaN(b); {
+	case aNaN && bNaN:
+		return 0
+	case aNaN:
+		return 1
+	case bNaN:
+		return -1
+	}
+	return cmp.Compare(a, b)
+}

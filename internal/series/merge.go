@@ -1,0 +1,56 @@
+package series
+
+import (
+	"math"
+
+	"gitlab-metrics-exporter/internal/discover"
+)
+
+// neutral is the value that Merge leaves as it is when it merges it with
+// another: so the first value of a series is no special case. Minus zero is
+// that of addition, to the bit; plain zero would turn -0 into 0.
+func neutral(rule discover.Rule) float64 {
+	if rule == discover.Sum {
+		return math.Copysign(0, -1)
+	}
+	return math.NaN()
+}
+
+// Merge merges the value of each ids[i], values[i], into into[ids[i]] by rule.
+func Merge(rule discover.Rule, into []float64, ids []ID, values []float64) {
+	values = values[:len(ids)]
+	switch rule {
+	case discover.Sum:
+		for i, id := range ids {
+			into[id] += values[i]
+		}
+	case discover.Last:
+		for i, id := range ids {
+			into[id] = values[i]
+		}
+	default:
+		for i, id := range ids {
+			into[id] = pick(rule, into[id], values[i])
+		}
+	}
+}
+
+// MergeOne returns old and new merged by rule. If first is true there is no
+// old value.
+func MergeOne(rule discover.Rule, first bool, old, new float64) float64 {
+	switch {
+	case first || rule == discover.Last:
+		return new
+	case rule == discover.Sum:
+		return old + new
+	}
+	return pick(rule, old, new)
+}
+
+// pick is the smaller or larger of two values; a NaN gives way to a number.
+func pick(rule discover.Rule, old, new float64) float64 {
+	if math.IsNaN(old) || rule == discover.Min && new < old || rule == discover.Max && new > old {
+		return new
+	}
+	return old
+}

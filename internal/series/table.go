@@ -1,0 +1,305 @@
+// Package series turns the keys of entries into numbered series, each parsed
+// once.
+//
+// The same key stands in every process's file, byte for byte, and in every
+// scrape. A [Table] therefore parses a key when it first meets it and
+// afterwards only looks it up:
+//
+//	key bytes ──▶ number of the key ──▶ ID of the series
+//	                  (+ process, for gauges that keep processes apart)
+//
+// A series is identified by its text as it stands on a page, up to the value:
+// the sample name and the labels in one fixed order. Two keys that read the
+// same (null and "", 1 and "1") are one series.
+//
+// A [Layout] is the order of all series on a page, and their families.
+package series
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// An ID is the number of a series in its [Table].
+type ID uint32
+
+// None is the ID of no series. Arrays by ID have a place for it, so that
+// values without a series need no special case.
+const None ID = 0
+
+// A ParseFunc parses the key of an entry of one on-disk format.
+type ParseFunc func(raw []byte, key *format.Key) error
+
+// A Source is one pass over the entries of one file, in file order. It knows
+// what the file's name says about all of them, in the terms of one [Table]. Get
+// it from [Table.Source].
+type Source struct {
+	kind  kind
+	pid   string
+	pidNo uint32
+	last  uint32 // number+1 of the key before, 0 if there is none
+}
+
+// kind is a file's metric type and merge rule.
+type kind struct {
+	typ  discover.Type
+	rule discover.Rule
+}
+
+// A record is what a Table keeps of a series beside its text. It has no
+// pointers, so that the garbage collector passes by.
+type record struct {
+	bound  float64
+	sample uint32 // index into Table.samples
+	group  uint32 // as in line
+	refs   uint32 // entries that name this series; 0 if it is gone
+	kind   kind   // of the file that named it first
+	flags  flags
+	placed bool // it is in the order of the last layout
+}
+
+// A Table numbers series and knows which of them are still there.
+//
+// Methods of a Table must not be called concurrently. A [Layout] may be used
+// while its Table goes on changing.
+type Table struct {
+	seed maphash.Seed
+
+	keys     set
+	follower []uint32      // by number of the key: number+1 of the one that came after it last
+	ofKey    []ID          // by number of the key: its series without process, or None
+	ofKeyPID map[uint64]ID // by number of the key and of the process
+	pids     map[string]uint32
+
+	texts   set      // number = ID-1
+	records []record // by ID
+	initial []float64
+
+	samples  []sample
+	sampleNo map[string]uint32
+
+	live    int            // records with refs
+	mixed   map[ID]typeSet // series that files of different kinds or families name: their types
+	changed bool           // the last layout no longer holds
+	resort  bool           // nor does its order
+	layout  *Layout
+	homes   []string // by sample, of the last layout
+
+	key   format.Key // reused, as the next two
+	text  []byte
+	names []byte
+}
+
+// A sample is a sample name within its declared family.
+type sample struct{ family, name string }
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{
+		seed:     maphash.MakeSeed(),
+		keys:     newSet(),
+		ofKeyPID: map[uint64]ID{},
+		pids:     map[string]uint32{},
+		texts:    newSet(),
+		records:  make([]record, 1),
+		initial:  make([]float64, 1),
+		sampleNo: map[string]uint32{},
+		mixed:    map[ID]typeSet{},
+		layout:   &Layout{},
+	}
+}
+
+// Source starts a pass over entries of file.
+func (t *Table) Source(file discover.File) *Source {
+	s := &Source{kind: kind{file.Type, file.Rule}}
+	if file.Rule.PerProcess() {
+		number, known := t.pids[file.PID]
+		if !known {
+			number = uint32(len(t.pids))
+			t.pids[file.PID] = number
+		}
+		s.pid, s.pidNo = file.PID, number
+	}
+	return s
+}
+
+// Intern returns the series that an entry with the key raw belongs to, and
+// counts the entry as naming it until [Table.Release]. The error is that of
+// parse, or says why a key makes no series.
+func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
+	number, hash, known := t.findKey(raw, from.last)
+	if known {
+		if id := t.find(number, from); id != None {
+			t.follow(from, number)
+			t.retain(id, from.kind)
+			return id, nil
+		}
+	}
+	if err := parse(raw, &t.key); err != nil {
+		return None, err
+	}
+	id, err := t.learn(from)
+	if err != nil {
+		return None, err
+	}
+	if !known {
+		number = t.keys.add(hash, raw)
+		t.ofKey = append(t.ofKey, None)
+		t.follower = append(t.follower, 0)
+	}
+	if from.kind.rule.PerProcess() {
+		t.ofKeyPID[uint64(number)<<32|uint64(from.pidNo)] = id
+	} else {
+		t.ofKey[number] = id
+	}
+	t.follow(from, number)
+	t.retain(id, from.kind)
+	return id, nil
+}
+
+// findKey returns the number of a key. It tries first the key that came after
+// the last one in another file: processes meet their metrics in much the same
+// order, and a histogram's keys always come in the same. That spares nine in
+// ten look-ups. If the key is not known, hash is what to add it with.
+func (t *Table) findKey(raw []byte, last uint32) (number, hash uint32, known bool) {
+	if last > 0 {
+		if guess := t.follower[last-1]; guess > 0 && bytes.Equal(t.keys.get(guess-1), raw) {
+			return guess - 1, 0, true
+		}
+	}
+	hash = uint32(maphash.Bytes(t.seed, raw))
+	number, known = t.keys.find(hash, raw)
+	return number, hash, known
+}
+
+func (t *Table) follow(from *Source, number uint32) {
+	if from.last > 0 {
+		t.follower[from.last-1] = number + 1
+	}
+	from.last = number + 1
+}
+
+func (t *Table) find(key uint32, from *Source) ID {
+	if from.kind.rule.PerProcess() {
+		return t.ofKeyPID[uint64(key)<<32|uint64(from.pidNo)]
+	}
+	return t.ofKey[key]
+}
+
+// learn returns the series that t.key names, numbering it if it is new.
+func (t *Table) learn(from *Source) (ID, error) {
+	l, err := appendLine(t.text[:0], &t.key, from.kind.rule.PerProcess(), from.pid)
+	if err != nil {
+		return None, err
+	}
+	t.text = l.text
+	sample := t.sample()
+	hash := uint32(maphash.Bytes(t.seed, l.text))
+	if number, known := t.texts.find(hash, l.text); known {
+		id := ID(number + 1)
+		t.rename(id, sample)
+		return id, nil
+	}
+	t.texts.add(hash, l.text)
+	t.records = append(t.records, record{
+		bound: l.bound, sample: sample, group: uint32(l.group), kind: from.kind, flags: l.flags,
+	})
+	t.initial = append(t.initial, neutral(from.kind.rule))
+	return ID(len(t.records) - 1), nil
+}
+
+// sample numbers the sample name of t.key within its declared family. Names
+// on a page have no NUL, so the two can share a string.
+func (t *Table) sample() uint32 {
+	family, name := pageName(t.key.Family), t.key.Sample
+	if len(family) == 0 {
+		family = name
+	}
+	t.names = append(append(append(t.names[:0], family...), 0), name...)
+	number, known := t.sampleNo[string(t.names)]
+	if !known {
+		number = uint32(len(t.samples))
+		t.samples = append(t.samples, sample{string(family), string(name)})
+		t.sampleNo[string(t.names)] = number
+	}
+	return number
+}
+
+// rename settles which family a series belongs to if keys disagree: the first
+// by name, so that it does not depend on which key was met first.
+func (t *Table) rename(id ID, name uint32) {
+	r := &t.records[id]
+	if r.sample == name {
+		return
+	}
+	t.mix(id, r.kind.typ)
+	if t.samples[name].family < t.samples[r.sample].family {
+		r.sample = name
+		t.changed, t.resort = true, true
+	}
+}
+
+func (t *Table) retain(id ID, kind kind) {
+	r := &t.records[id]
+	if r.refs++; r.refs == 1 {
+		t.live++
+		t.changed = true
+	}
+	if r.kind != kind {
+		t.mix(id, kind.typ)
+	}
+}
+
+// mix notes that files of different kinds or families name the series, one
+// of them of the given type.
+func (t *Table) mix(id ID, typ discover.Type) {
+	before := t.mixed[id]
+	types := before
+	types.add(t.records[id].kind.typ)
+	types.add(typ)
+	if types != before {
+		t.mixed[id] = types
+		t.changed = true
+	}
+}
+
+// Release takes back what [Table.Intern] counted for ids.
+func (t *Table) Release(ids []ID) {
+	for _, id := range ids {
+		if id == None {
+			continue
+		}
+		r := &t.records[id]
+		if r.refs--; r.refs == 0 {
+			t.live--
+			t.changed = true
+		}
+	}
+}
+
+// Len returns the number of series that the table ever numbered, None
+// included: the length of an array by ID.
+func (t *Table) Len() int { return len(t.records) }
+
+// Live returns the number of series that entries name.
+func (t *Table) Live() int { return t.live }
+
+// Mixed reports whether files of different kinds, or keys of different
+// families, name the series. A series never stops being mixed.
+func (t *Table) Mixed(id ID) bool {
+	_, mixed := t.mixed[id]
+	return mixed
+}
+
+// Mixings returns a number that grows whenever [Table.Mixed] becomes true of a
+// series, and is 0 as long as it is true of none.
+func (t *Table) Mixings() int { return len(t.mixed) }
+
+// AppendInitial appends to values what a merge starts from, for each ID from
+// len(values) on.
+func (t *Table) AppendInitial(values []float64) []float64 {
+	return append(values, t.initial[len(values):]...)
+}

@@ -1,0 +1,88 @@
+package collect
+
+import (
+	"math"
+
+	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/series"
+)
+
+// A column is what is known of the entries of one file: where each value is
+// and which series it belongs to. Eight bytes an entry are all that is kept
+// between scrapes.
+type column struct {
+	blocks []*block
+	n      int    // entries
+	end    int64  // where the next entry will start
+	check  uint64 // see [column.values]
+}
+
+// Columns grow by blocks: growing by doubling would leave up to half unused.
+const blockLen = 256
+
+type block struct {
+	offsets [blockLen]uint32 // of the values; files are at most 4 GiB
+	ids     [blockLen]series.ID
+}
+
+func newColumn() column { return column{end: clientmmap.HeaderSize} }
+
+// add adds the entry e, whose last eight bytes before the value are tail.
+func (c *column) add(e clientmmap.Entry, id series.ID, tail uint64) {
+	i := c.n % blockLen
+	if i == 0 {
+		c.blocks = append(c.blocks, new(block))
+	}
+	last := c.blocks[len(c.blocks)-1]
+	last.offsets[i], last.ids[i] = uint32(e.Value), id
+	c.n++
+	c.end = e.End
+	c.check = fold(c.check, tail)
+}
+
+// ids calls f with the series of all entries, run by run.
+func (c *column) ids(f func(ids []series.ID)) {
+	left := c.n
+	for _, b := range c.blocks {
+		n := min(left, blockLen)
+		f(b.ids[:n])
+		left -= n
+	}
+}
+
+// values appends the value of each entry to dst. It reports whether the file
+// still holds the entries that the column knows; if not, dst means nothing.
+//
+// To decide that it compares every key's length with what the value's place
+// says, and a checksum over the eight bytes before every value: the end of the
+// key, and spaces. They share a cache line with what is read anyway. What can
+// slip through is a file with the same device, inode and birth time whose keys
+// have the same lengths and the same ends, one by one, but differ before: a
+// file wiped and rewritten in place, between two scrapes, to the same plan.
+func (c *column) values(w *window, dst []float64) ([]float64, bool) {
+	at, check, left := int64(clientmmap.HeaderSize), uint64(0), c.n
+	for _, b := range c.blocks {
+		n := min(left, blockLen)
+		left -= n
+		for _, offset := range b.offsets[:n] {
+			value := int64(offset)
+			if !w.holds(at, value+8) && w.load(at, 4) != nil {
+				return dst, false
+			}
+			if clientmmap.ValueOffset(at, w.uint32(at)) != value {
+				return dst, false
+			}
+			if value+8 > w.end && w.load(value-8, 16) != nil {
+				return dst, false
+			}
+			check = fold(check, w.uint64(value-8))
+			dst = append(dst, math.Float64frombits(w.uint64(value)))
+			at = value + 8
+		}
+	}
+	return dst, check == c.check
+}
+
+// fold adds eight bytes to a checksum. Multiplying by an odd number loses
+// nothing: one difference is never undone by equal bytes after it.
+func fold(check, tail uint64) uint64 { return (check ^ tail) * 0x9e3779b97f4a7c15 }

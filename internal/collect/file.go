@@ -1,0 +1,216 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/series"
+)
+
+// A file is what the engine keeps of one metric file between scrapes.
+type file struct {
+	discover.File
+	path   string
+	name   *format.Damage // the name is not a metric file's: never opened
+	id     identity
+	column column
+	used   int64
+
+	badKeys int            // entries absent because of their key
+	badKey  *format.Damage // the first of them
+	damage  *format.Damage // of the file as a whole, at the last scrape
+}
+
+func newFile(path, name string) *file {
+	f := &file{path: path, column: newColumn()}
+	var err error
+	if f.File, err = discover.Parse(name); err != nil {
+		f.Name = name
+		f.name = &format.Damage{Reason: format.BadName, Offset: -1, Detail: err.Error()}
+	}
+	return f
+}
+
+// A scanner reads files, one at a time, for one collection.
+type scanner struct {
+	*collection
+	window *window
+	values []float64
+	header [clientmmap.HeaderSize]byte
+}
+
+// scan brings what is known of f up to date and leaves the value of each of
+// its entries in s.values, in the order of f.column.
+func (s *scanner) scan(ctx context.Context, f *file) {
+	s.values = s.values[:0]
+	if f.name != nil {
+		f.damage = f.name
+		return
+	}
+	// Whatever looks wrong may be a writer at work, or a file that is
+	// replaced just now: so look again, once, before saying so.
+	before := f.damage
+	damage, err := s.attempt(ctx, f)
+	if err != nil || damage != nil && !same(damage, before) {
+		damage, err = s.attempt(ctx, f)
+	}
+	if err != nil {
+		s.forget(f)
+		damage = unreadable(err)
+	}
+	f.damage = damage
+}
+
+func same(a, b *format.Damage) bool { return b != nil && *a == *b }
+
+// unreadable says what an error of the system means. A file that is not
+// there any more is no fault: it vanished between listing and opening.
+func unreadable(err error) *format.Damage {
+	var damage *format.Damage
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.As(err, &damage):
+		return damage
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &format.Damage{Reason: format.Truncated, Offset: -1, Detail: "file shrinks while it is read"}
+	}
+	return &format.Damage{Reason: format.Unreadable, Offset: -1, Detail: err.Error()}
+}
+
+// attempt reads f once. The damage is that of a file which could be read as
+// far as it goes; after an error nothing of it can be used.
+func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) {
+	s.values = s.values[:0]
+	fd, id, err := openFile(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	if f.used, err = readUsed(fd, &s.header); err != nil {
+		return nil, err
+	}
+	size := max(id.sizeBytes, clientmmap.HeaderSize)
+	s.window.reset(fd, min(f.used, size))
+	s.readKnown(f, id)
+	f.id = id
+	damage, err := s.readNew(ctx, f)
+	if damage == nil && err == nil && f.used > size {
+		damage = clientmmap.Cut(f.used, id.sizeBytes)
+	}
+	return damage, err
+}
+
+// openFile opens a regular file, and nothing else.
+func openFile(path string) (fd int, id identity, err error) {
+	// Not blocking: a pipe of that name would wait for its writer for ever.
+	fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return -1, identity{}, err
+	}
+	id, err = identify(fd)
+	if err == nil && !id.regular {
+		err = &format.Damage{Reason: format.NotRegular, Offset: -1, Detail: "not a regular file"}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, identity{}, err
+	}
+	return fd, id, nil
+}
+
+// readKnown reads the values of the entries that are known, or forgets them if
+// this is not the file that they were in.
+func (s *scanner) readKnown(f *file, id identity) {
+	if f.column.n == 0 {
+		return
+	}
+	same := id.dev == f.id.dev && id.ino == f.id.ino && id.born == f.id.born && f.column.end <= s.window.limit
+	if same {
+		s.values, same = f.column.values(s.window, s.values)
+	}
+	if !same {
+		s.forget(f)
+		s.values = s.values[:0]
+	}
+}
+
+// readNew decodes the entries that are not known yet. What it learns holds
+// even if it has to stop early: the next scrape goes on from there.
+func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) {
+	w, source := s.window, s.source(f)
+	for ctx.Err() == nil {
+		at := f.column.end
+		if w.limit-at <= 4 {
+			return nil, nil
+		}
+		_, damage, err := w.entry(at)
+		if err != nil {
+			return nil, err
+		}
+		if damage != nil {
+			if f.used > w.limit {
+				damage = nil // the cut is the fault, not the entry that it cuts
+			}
+			return damage, nil
+		}
+		s.learnWindow(f, source)
+	}
+	return nil, nil // the collection fails as a whole
+}
+
+func (s *collection) source(f *file) *series.Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.table.Source(f.File)
+}
+
+// learnWindow learns the entries that lie wholly in the window, from the
+// first that is not known on. Damage is left to the caller, who meets it next.
+func (s *scanner) learnWindow(f *file, source *series.Source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.window
+	for at := f.column.end; at+5 <= w.end; at = f.column.end {
+		e, damage := clientmmap.At(w.slice(at, w.end), at, w.limit)
+		if damage != nil || e.End == 0 || e.End > w.end {
+			return
+		}
+		id, err := s.table.Intern(w.slice(e.Key, e.KeyTo), source, clientmmap.ParseKey)
+		if err != nil {
+			f.addBadKey(e, err)
+		}
+		f.column.add(e, id, w.uint64(e.Value-8))
+		s.values = append(s.values, clientmmap.Float(w.slice(e.Value, e.End)))
+	}
+}
+
+func (f *file) addBadKey(e clientmmap.Entry, err error) {
+	f.badKeys++
+	if f.badKey == nil {
+		f.badKey = &format.Damage{Reason: format.BadKey, Offset: e.Key, Detail: err.Error()}
+	}
+}
+
+// forget drops all that is known of f's content.
+func (s *collection) forget(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(f)
+}
+
+// release is forget for a caller that holds mu.
+func (s *collection) release(f *file) {
+	if f.column.n > 0 && s.table.Mixings() > 0 {
+		s.unmix = true
+	}
+	f.column.ids(func(ids []series.ID) { s.table.Release(ids) })
+	f.column = newColumn()
+	f.id, f.badKeys, f.badKey = identity{}, 0, nil
+}

@@ -1,0 +1,111 @@
+// Package exposition writes merged series in the formats that Prometheus
+// reads. There is one file for each format.
+//
+// Encoders append to a buffer and cannot fail; a [Writer] passes the buffer on
+// whenever it is full. So a page is never in memory as a whole, and nobody
+// waits for a slow reader but the reader's own request.
+package exposition
+
+import (
+	"io"
+	"math"
+	"strconv"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/discover"
+)
+
+// TextType is the Content-Type of the text format.
+const TextType = "text/plain; version=0.0.4; charset=utf-8"
+
+// help is the help text of every family: the files keep none. It is what the
+// client library prints.
+const help = "Multiprocess metric"
+
+// AppendFamily appends the lines that introduce a family.
+func AppendFamily(dst []byte, name string, typ discover.Type) []byte {
+	dst = append(dst, "# HELP "...)
+	dst = append(dst, name...)
+	dst = append(dst, " "+help+"\n# TYPE "...)
+	dst = append(dst, name...)
+	dst = append(dst, ' ')
+	dst = append(dst, typ.String()...)
+	return append(dst, '\n')
+}
+
+// AppendSample appends the line of one sample, given its text up to the value.
+func AppendSample(dst, text []byte, value float64) []byte {
+	dst = append(dst, text...)
+	dst = append(dst, ' ')
+	dst = AppendValue(dst, value)
+	return append(dst, '\n')
+}
+
+// AppendValue appends a value in its shortest form: as Prometheus itself
+// writes it, to the byte.
+func AppendValue(dst []byte, value float64) []byte {
+	switch {
+	case value > 0 && value < 1e6 && value == math.Trunc(value):
+		return strconv.AppendUint(dst, uint64(value), 10) // most values, three times as fast
+	case math.IsInf(value, 1):
+		return append(dst, "+Inf"...)
+	}
+	return strconv.AppendFloat(dst, value, 'g', -1, 64)
+}
+
+// bufferSize is how much text a Writer holds back at most, but for one sample.
+const bufferSize = 32 << 10
+
+// A Writer writes a page in the text format. Use NewWriter or Reset before
+// anything else. The first error of the underlying writer ends the page; every
+// later call returns it.
+type Writer struct {
+	to  io.Writer
+	buf []byte
+	err error
+}
+
+// NewWriter returns a Writer to w.
+func NewWriter(w io.Writer) *Writer {
+	return &Writer{to: w, buf: make([]byte, 0, bufferSize+4096)}
+}
+
+// Reset makes w start a new page, keeping its buffer.
+func (w *Writer) Reset(to io.Writer) { *w = Writer{to: to, buf: w.buf[:0]} }
+
+// Snapshot writes all families of a snapshot.
+func (w *Writer) Snapshot(s *collect.Snapshot) error {
+	for _, family := range s.Layout.Families {
+		w.buf = AppendFamily(w.buf, family.Name, family.Type)
+		for _, id := range family.Series() {
+			w.buf = AppendSample(w.buf, s.Layout.Text(id), s.Value(id))
+			if len(w.buf) >= bufferSize && w.Flush() != nil {
+				return w.err
+			}
+		}
+	}
+	return w.err
+}
+
+// Families writes families of our own.
+func (w *Writer) Families(families []*dto.MetricFamily) error {
+	for _, family := range families {
+		if w.Flush() != nil {
+			return w.err
+		}
+		_, w.err = expfmt.MetricFamilyToText(w.to, family)
+	}
+	return w.err
+}
+
+// Flush passes on what is held back.
+func (w *Writer) Flush() error {
+	if w.err == nil && len(w.buf) > 0 {
+		_, w.err = w.to.Write(w.buf)
+	}
+	w.buf = w.buf[:0]
+	return w.err
+}

@@ -1,0 +1,106 @@
+// Package cli turns arguments and environment into a running command. It is
+// the only reader of both, and the only writer to the terminal.
+//
+// There is one file for each command. What went wrong is told in one line that
+// names the setting, its value and what is allowed.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/version"
+)
+
+// Name is the program's name.
+const Name = "gitlab-metrics-exporter"
+
+// The exit codes.
+const (
+	ok      = 0
+	failed  = 1 // it could not be done, or check found damage
+	misused = 2 // wrong arguments or settings
+)
+
+// errDamaged ends a command that has already said what is damaged.
+var errDamaged = errors.New("damaged")
+
+// A usageError is the user's: wrong arguments or settings.
+type usageError struct{ error }
+
+func misuse(text string, args ...any) error { return usageError{fmt.Errorf(text, args...)} }
+
+// A terminal is where a command writes.
+type terminal struct{ out, err io.Writer }
+
+const about = `Serves the metrics of a multi-process application: reads the metric files that its processes write with the
+Ruby gem prometheus-client-mmap, adds them up, and serves them to Prometheus as one page.
+
+Try it:    gitlab-metrics-exporter demo
+Use it:    gitlab-metrics-exporter --mmap.dir=/path/to/prometheus_multiproc_dir
+
+Each flag can also be set by the environment variable named behind it; flags win.`
+
+// Main runs the command that args say, and returns the exit code.
+func Main(args []string, out, errs io.Writer) int {
+	app := kingpin.New(Name, about)
+	app.UsageWriter(out)
+	app.ErrorWriter(errs)
+	app.HelpFlag.Short('h').Help("Show this help.")
+	app.Version(version.Print(Name))
+	app.VersionFlag.Short('V').Help("Show the version.")
+	app.UsageTemplate(usageTemplate)
+	exited := -1
+	app.Terminate(func(code int) { exited = code })
+
+	t := terminal{out, errs}
+	commands := map[string]func() error{}
+	for _, add := range []func(*kingpin.Application, terminal) (string, func() error){
+		addServe, addRender, addCheck, addDump, addDemo,
+	} {
+		name, run := add(app, t)
+		commands[name] = run
+	}
+	name, err := app.Parse(args)
+	switch {
+	case exited >= 0: // --help or --version
+		return exited
+	case err != nil:
+		err = usageError{fmt.Errorf("%w; see %s --help", err, Name)}
+	default:
+		err = commands[name]()
+	}
+	return t.exitCode(err)
+}
+
+// exitCode tells the error, if there is one, and returns its code.
+func (t terminal) exitCode(err error) int {
+	if err == nil {
+		return ok
+	}
+	if !errors.Is(err, errDamaged) {
+		fmt.Fprintf(t.err, "%s: error: %v\n", Name, err)
+	}
+	if errors.As(err, new(usageError)) {
+		return misused
+	}
+	return failed
+}
+
+// dirArg adds the argument that names a directory of metric files.
+func dirArg(command *kingpin.CmdClause) *string {
+	return command.Arg("dir", "Directory of the metric files. Default: $"+dirVariable+", else $"+gemVariable+".").String()
+}
+
+// directory returns dir, or what the environment says.
+func directory(dir string) string {
+	for _, name := range []string{dirVariable, gemVariable} {
+		if dir == "" {
+			dir = os.Getenv(name)
+		}
+	}
+	return dir
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"gitlab-metrics-exporter/internal/collect"
+)
+
+func addDump(app *kingpin.Application, t terminal) (string, func() error) {
+	command := app.Command("dump", "Print the raw entries of one metric file.").
+		HelpLong(`Prints the entries of one metric file as they stand in it, in order: where the value is, in bytes from the start
+of the file, the key, and the value.
+
+With --format=json each entry is a JSON object on a line of its own, its value a number, or one of the strings
+"NaN", "+Inf" and "-Inf".
+
+Exit status: 0 if the file is sound, 1 if it is damaged; what comes before the damage is printed.`)
+	format := command.Flag("format", "How to print: text, json.").Default("text").Enum("text", "json")
+	file := command.Arg("file", "Metric file.").Required().String()
+	return command.FullCommand(), func() error {
+		printers := map[string]func(io.Writer, collect.Entry) error{"text": printText, "json": printJSON}
+		return dump(*file, t, printers[*format])
+	}
+}
+
+func dump(path string, t terminal, print func(io.Writer, collect.Entry) error) error {
+	out := bufio.NewWriter(t.out)
+	err := collect.Walk(path, func(e collect.Entry) error { return print(out, e) })
+	if flushed := out.Flush(); err == nil {
+		err = flushed
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", printable(path), err)
+	}
+	return nil
+}
+
+func printText(w io.Writer, e collect.Entry) error {
+	key := string(e.Key)
+	if !utf8.ValidString(key) {
+		key = strconv.Quote(key)
+	}
+	_, err := fmt.Fprintf(w, "%d\t%s\t%s\n", e.Offset, key, formatValue(e.Value))
+	return err
+}
+
+// printJSON prints an entry as one line. Bytes of a key that are not UTF-8 are
+// shown as U+FFFD, as JSON has no others.
+func printJSON(w io.Writer, e collect.Entry) error {
+	var value any = e.Value
+	if math.IsNaN(e.Value) || math.IsInf(e.Value, 0) {
+		value = formatValue(e.Value)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(struct {
+		Offset int64  `json:"offset"`
+		Key    string `json:"key"`
+		Value  any    `json:"value"`
+	}{e.Offset, string(e.Key), value})
+}
+
+func formatValue(v float64) string {
+	if math.IsInf(v, 1) {
+		return "+Inf"
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}

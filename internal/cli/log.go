@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/prometheus/common/promslog"
+)
+
+var (
+	levels  = []string{"debug", "info", "warn", "error", "quiet"}
+	formats = []string{"logfmt", "json"}
+)
+
+// A logConfig says what to log and where.
+type logConfig struct {
+	level  string // one of levels; quiet means nothing
+	format string // one of formats
+	file   string // "" means standard error
+}
+
+// open returns the logger, and a function that opens its file again.
+func (c logConfig) open(stderr io.Writer) (log *slog.Logger, reopen func() error, err error) {
+	if c.level == "quiet" {
+		return slog.New(slog.DiscardHandler), func() error { return nil }, nil
+	}
+	to, reopen := stderr, func() error { return nil }
+	if c.file != "" {
+		file := &logFile{path: c.file}
+		if err := file.reopen(); err != nil {
+			return nil, nil, wrong("log.file", "GME_LOG_FILE", c.file, "%v", err)
+		}
+		to, reopen = file, file.reopen
+	}
+	level, format := promslog.NewLevel(), promslog.NewFormat()
+	if err := level.Set(c.level); err != nil {
+		return nil, nil, err
+	}
+	if err := format.Set(c.format); err != nil {
+		return nil, nil, err
+	}
+	return promslog.New(&promslog.Config{Level: level, Format: format, Writer: to}), reopen, nil
+}
+
+// A logFile is a file that can be replaced while it is written to.
+type logFile struct {
+	path string
+
+	mu   sync.Mutex // protects file
+	file *os.File
+}
+
+// reopen opens the path, which may be a new file now. On error the old file
+// stays in use.
+func (l *logFile) reopen() error {
+	file, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		l.file.Close()
+	}
+	l.file = file
+	return nil
+}
+
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file.Write(p)
+}

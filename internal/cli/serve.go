@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/version"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/probe"
+	"gitlab-metrics-exporter/internal/web"
+)
+
+// gcPercent is how much garbage, in percent of what is in use, makes the
+// collector run. What is in use has next to no pointers, so a run is cheap and
+// memory can be kept close to what is needed. It is set here because the
+// wrapper of GitLab sets GOGC to a value that was meant for another program.
+const gcPercent = 20
+
+func addServe(app *kingpin.Application, t terminal) (string, func() error) {
+	command := app.Command("serve", "Serve the metrics of a directory. This is what happens without a command.").Default().
+		HelpLong(`Serves the metrics of a directory of metric files until it is told to end.
+
+  /metrics      the page for Prometheus
+  /-/healthy    200 while the process answers
+  /-/ready      200 while it takes requests, 503 while it ends
+  /             links to these
+
+The directory may be empty, or not exist yet: it is looked at for each scrape. Damaged files are left out, counted
+in gme_mmap_damaged_files and named in the log, once.
+
+SIGTERM and SIGINT end it, SIGHUP opens the log file again.`)
+	s := &settings{}
+	command.Flag("mmap.dir", "Directory of the metric files. Default: $"+gemVariable+".").
+		Envar(dirVariable).PlaceHolder("DIR").StringVar(&s.dir)
+	s.flags(command)
+	return command.FullCommand(), func() error {
+		s.dir = directory(s.dir)
+		c, err := s.config()
+		if err != nil {
+			return err
+		}
+		return serve(context.Background(), c, t)
+	}
+}
+
+// serve runs a server until it is told to end: by a signal, by ctx, or by the
+// end of the parent process.
+func serve(ctx context.Context, c config, t terminal) error {
+	log, reopen, err := c.log.open(t.err)
+	if err != nil {
+		return err
+	}
+	limitMemory(log)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	defer handleSignals(log, reopen)()
+
+	engine := collect.New(c.dir)
+	probes := probe.New(c.probes, engine, log)
+	c.web.Scrape, c.web.Log, c.web.Version = probes.Scrape, log, version.Info()
+	handler, err := web.NewHandler(c.web)
+	if err != nil {
+		return err
+	}
+	server, err := web.Listen(c.listening, handler, log)
+	if err != nil {
+		return explain(err)
+	}
+	if ctx, err = watchParent(ctx, c.parentPID, log); err != nil {
+		return err
+	}
+	log.Info("Serving metrics", "version", version.Version, "dir", c.dir, "probes", c.probes, "path", c.web.TelemetryPath)
+	if c.dir == "" {
+		log.Warn("No metrics directory is configured: set --mmap.dir or " + dirVariable)
+	}
+	return server.Serve(ctx)
+}
+
+// explain adds what to do to an error of listening.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return misuse("%w: another process has this port, maybe another exporter; "+
+			"end it, or choose a port with --web.listen-address or GME_SERVER_PORT", err)
+	case errors.Is(err, syscall.EACCES):
+		return misuse("%w: ports below 1024 are for root; choose another with --web.listen-address or GME_SERVER_PORT", err)
+	}
+	return usageError{err}
+}
+
+// handleSignals makes SIGHUP open the log again, and nothing of the signals
+// that sidekiq-cluster passes on to all its children. A closed pipe where the
+// log goes shall not end the server either. The function returned undoes it.
+func handleSignals(log *slog.Logger, reopen func() error) (undo func()) {
+	ignored := []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE}
+	signal.Ignore(ignored...)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangups {
+			if err := reopen(); err != nil {
+				log.Error("Log file cannot be opened again; the old one stays in use", "err", err)
+				continue
+			}
+			log.Info("Log file is open again")
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		signal.Reset(ignored...)
+		close(hangups)
+		<-done
+	}
+}
+
+// limitMemory makes the garbage collector keep memory small, and respect the
+// limit of the control group that we run in.
+func limitMemory(log *slog.Logger) {
+	debug.SetGCPercent(gcPercent)
+	if _, err := memlimit.Set(); err != nil {
+		log.Debug("No memory limit is set", "err", err)
+	}
+}

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"gitlab-metrics-exporter/internal/probe"
+	"gitlab-metrics-exporter/internal/web"
+)
+
+// Variables that are read outside of flags.
+const (
+	dirVariable  = "GME_MMAP_METRICS_DIR"
+	gemVariable  = "prometheus_multiproc_dir" // the client library's own
+	hostVariable = "GME_SERVER_HOST"
+)
+
+// settings are the flags of a server, as given; config is what they mean.
+type settings struct {
+	dir, probes                  string
+	host, port                   string
+	hostSet                      bool
+	certFile, certKey            string
+	addresses                    []string
+	systemd                      bool
+	configFile, telemetryPath    string
+	maxRequests                  string
+	pprof                        bool
+	logLevel, logFormat, logFile string
+	parentPID                    string
+}
+
+// A config is what a server needs to know.
+type config struct {
+	dir       string
+	probes    []string
+	listening web.Listening
+	web       web.Config
+	log       logConfig
+	parentPID int // 0 means none
+}
+
+// flags adds the flags of a server to a command.
+func (s *settings) flags(c *kingpin.CmdClause) {
+	c.Flag("probes", "What the page shows, comma-separated: "+strings.Join(probe.Known, ", ")+".").
+		Envar("GME_PROBES").Default("self,mmap,mmap_stats").StringVar(&s.probes)
+
+	c.Flag("server.host", "Address to listen on; * or nothing means all. Default: localhost. ($"+hostVariable+")").
+		PlaceHolder("HOST").IsSetByUser(&s.hostSet).StringVar(&s.host)
+	c.Flag("server.port", "Port to listen on; 0 means a free one.").
+		Envar("GME_SERVER_PORT").Default("8083").StringVar(&s.port)
+	c.Flag("server.cert-file", "PEM file of the certificate, its chain behind it; switches TLS on. Read again for each connection.").
+		Envar("GME_CERT_FILE").PlaceHolder("FILE").StringVar(&s.certFile)
+	c.Flag("server.cert-key", "PEM file of the certificate's private key.").
+		Envar("GME_CERT_KEY").PlaceHolder("FILE").StringVar(&s.certKey)
+
+	c.Flag("web.listen-address", "Address to listen on, in place of --server.host and --server.port. Repeatable.").
+		Envar("GME_WEB_LISTEN_ADDRESS").PlaceHolder("HOST:PORT").StringsVar(&s.addresses)
+	c.Flag("web.systemd-socket", "Listen on the sockets that systemd passes, in place of addresses.").
+		Envar("GME_WEB_SYSTEMD_SOCKET").BoolVar(&s.systemd)
+	c.Flag("web.config.file", "File with TLS and authentication settings, in the format of Prometheus' exporter-toolkit.").
+		Envar("GME_WEB_CONFIG_FILE").PlaceHolder("FILE").StringVar(&s.configFile)
+	c.Flag("web.telemetry-path", "Path of the metrics.").
+		Envar("GME_WEB_TELEMETRY_PATH").Default("/metrics").StringVar(&s.telemetryPath)
+	c.Flag("web.max-requests", "Scrapes at once; more are answered with 503. 0 means no limit.").
+		Envar("GME_WEB_MAX_REQUESTS").Default("40").StringVar(&s.maxRequests)
+	c.Flag("web.enable-pprof", "Serve profiles of this program under /debug/pprof/.").
+		Envar("GME_WEB_ENABLE_PPROF").BoolVar(&s.pprof)
+
+	c.Flag("log.level", "What to log: "+strings.Join(levels, ", ")+".").
+		Envar("GME_LOG_LEVEL").Default("info").StringVar(&s.logLevel)
+	c.Flag("log.format", "How to log: "+strings.Join(formats, ", ")+".").
+		Envar("GME_LOG_FORMAT").Default("logfmt").StringVar(&s.logFormat)
+	c.Flag("log.file", "Where to log; opened again on SIGHUP. Default: standard error.").
+		Envar("GME_LOG_FILE").PlaceHolder("FILE").StringVar(&s.logFile)
+
+	c.Flag("parent.pid", "End when this process ends.").
+		Envar("GME_PARENT_PID").PlaceHolder("PID").StringVar(&s.parentPID)
+}
+
+// config checks the settings.
+func (s *settings) config() (config, error) {
+	c := config{
+		dir: s.dir,
+		log: logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
+		listening: web.Listening{
+			Addresses: s.addresses, Systemd: s.systemd, ConfigFile: s.configFile,
+			CertFile: s.certFile, KeyFile: s.certKey,
+		},
+		web: web.Config{TelemetryPath: s.telemetryPath, Pprof: s.pprof},
+	}
+	var err error
+	if c.probes, err = probe.Parse(s.probes); err != nil {
+		return config{}, wrong("probes", "GME_PROBES", s.probes, "%v; known are %s", err, strings.Join(probe.Known, ", "))
+	}
+	for _, check := range []func(*config) error{
+		s.checkAddress, s.checkTLS, s.checkPath, s.checkNumbers, s.checkLog,
+	} {
+		if err := check(&c); err != nil {
+			return config{}, err
+		}
+	}
+	return c, nil
+}
+
+func (s *settings) checkAddress(c *config) error {
+	if s.systemd {
+		return nil
+	}
+	for _, address := range s.addresses {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil || !isPort(port) {
+			return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address, "must be HOST:PORT with a port from 0 to 65535")
+		}
+	}
+	if len(s.addresses) > 0 {
+		return nil
+	}
+	host, set := s.host, s.hostSet
+	if !set {
+		host, set = os.LookupEnv(hostVariable) // where empty has a meaning
+	}
+	if !set {
+		host = "localhost"
+	}
+	if host == "*" {
+		host = ""
+	}
+	if !isPort(s.port) {
+		return wrong("server.port", "GME_SERVER_PORT", s.port, "must be a number from 0 to 65535")
+	}
+	c.listening.Addresses = []string{net.JoinHostPort(strings.Trim(host, "[]"), s.port)}
+	return nil
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
+}
+
+func (s *settings) checkTLS(*config) error {
+	switch {
+	case s.certFile != "" && s.certKey == "":
+		return wrong("server.cert-file", "GME_CERT_FILE", s.certFile, "needs --server.cert-key (GME_CERT_KEY) too")
+	case s.certKey != "" && s.certFile == "":
+		return wrong("server.cert-key", "GME_CERT_KEY", s.certKey, "needs --server.cert-file (GME_CERT_FILE) too")
+	case s.certFile != "" && s.configFile != "":
+		return wrong("web.config.file", "GME_WEB_CONFIG_FILE", s.configFile,
+			"cannot be used with --server.cert-file (GME_CERT_FILE): name the certificate in one place")
+	}
+	return nil
+}
+
+func (s *settings) checkPath(*config) error {
+	path := s.telemetryPath
+	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} ?#") || strings.Contains(path, "//") ||
+		strings.HasSuffix(path, "/") || slices.Contains(web.Reserved, path) || strings.HasPrefix(path, "/debug/pprof/") {
+		return wrong("web.telemetry-path", "GME_WEB_TELEMETRY_PATH", path,
+			"must be a plain path such as /metrics, and none of %s", strings.Join(web.Reserved, ", "))
+	}
+	return nil
+}
+
+func (s *settings) checkNumbers(c *config) (err error) {
+	if c.web.MaxRequests, err = strconv.Atoi(s.maxRequests); err != nil || c.web.MaxRequests < 0 {
+		return wrong("web.max-requests", "GME_WEB_MAX_REQUESTS", s.maxRequests, "must be a number, 0 or more")
+	}
+	if s.parentPID == "" {
+		return nil
+	}
+	if c.parentPID, err = strconv.Atoi(s.parentPID); err != nil || c.parentPID < 1 {
+		return wrong("parent.pid", "GME_PARENT_PID", s.parentPID, "must be a process id")
+	}
+	return nil
+}
+
+func (s *settings) checkLog(*config) error {
+	if !slices.Contains(levels, s.logLevel) {
+		return wrong("log.level", "GME_LOG_LEVEL", s.logLevel, "must be one of %s", strings.Join(levels, ", "))
+	}
+	if !slices.Contains(formats, s.logFormat) {
+		return wrong("log.format", "GME_LOG_FORMAT", s.logFormat, "must be one of %s", strings.Join(formats, ", "))
+	}
+	return nil
+}
+
+// wrong is the error for a setting with a value that is not allowed.
+func wrong(flag, variable, value, allowed string, args ...any) error {
+	return misuse("--%s (%s) is %q: %s", flag, variable, value, fmt.Sprintf(allowed, args...))
+}

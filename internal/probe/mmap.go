@@ -1,0 +1,87 @@
+package probe
+
+import (
+	"slices"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// runMmap delivers the application's families.
+func runMmap(s *scrape) (part, error) {
+	snapshot, err := s.snapshot()
+	return part{snapshot: snapshot}, err
+}
+
+// runMmapStats delivers facts about the application's files.
+func runMmapStats(s *scrape) (part, error) {
+	snapshot, err := s.snapshot()
+	if err != nil {
+		return part{}, err
+	}
+	return part{families: stats(snapshot)}, nil
+}
+
+// group is what files are counted by.
+type group struct{ typ, mode string }
+
+// sums are totals over the files of one group.
+type sums struct{ files, size, used, entries float64 }
+
+func stats(s *collect.Snapshot) []*dto.MetricFamily {
+	groups := map[group]*sums{}
+	damaged := map[format.Reason]float64{}
+	badKeys := 0
+	for _, f := range s.Files {
+		if f.Damage != nil {
+			damaged[f.Damage.Reason]++
+		}
+		badKeys += f.BadKeys
+		if f.Damage != nil && f.Damage.Reason == format.BadName {
+			continue
+		}
+		g := group{f.Type.String(), modeOf(f.File)}
+		if groups[g] == nil {
+			groups[g] = &sums{}
+		}
+		groups[g].files++
+		groups[g].size += float64(f.Size)
+		groups[g].used += float64(f.Used)
+		groups[g].entries += float64(f.Entries)
+	}
+	var files, size, used, entries, faults []sample
+	for g, sum := range groups {
+		labels := []string{"metric_type", g.typ, "mode", g.mode}
+		files = append(files, sample{sum.files, labels})
+		size = append(size, sample{sum.size, labels})
+		used = append(used, sample{sum.used, labels})
+		entries = append(entries, sample{sum.entries, labels})
+	}
+	for _, reason := range format.Reasons {
+		faults = append(faults, sample{damaged[reason], []string{"reason", string(reason)}})
+	}
+	return []*dto.MetricFamily{
+		gauge("gme_mmap_files", "Number of metric files.", files...),
+		gauge("gme_mmap_file_size_bytes", "Size of the metric files.", size...),
+		gauge("gme_mmap_used_bytes", "Bytes of the metric files that hold data.", used...),
+		gauge("gme_mmap_entries", "Entries in the metric files that are on the page.", entries...),
+		gauge("gme_mmap_skipped_entries", "Entries in the metric files that are absent because their key cannot be understood.", sample{value: float64(badKeys)}),
+		gauge("gme_mmap_damaged_files", "Number of metric files of which at least a part is absent.", faults...),
+		gauge("gme_mmap_series", "Number of distinct series in the metric files.", sample{value: float64(s.Layout.Len())}),
+		gauge("gme_mmap_conflicting_families", "Number of families that cannot be shown as they were declared, because files disagree about them.", sample{value: float64(s.Layout.Conflicts)}),
+	}
+}
+
+// modeOf returns a file's gauge mode, as a label value of which there are few.
+func modeOf(f discover.File) string {
+	switch {
+	case f.Type != discover.Gauge:
+		return ""
+	case slices.Contains([]string{"all", "liveall", "livesum", "min", "max"}, f.Mode):
+		return f.Mode
+	}
+	return "other"
+}

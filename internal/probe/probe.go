@@ -1,0 +1,209 @@
+// Package probe gathers what a page shows, by probes that run side by side:
+//
+//	mmap        the application's families, from its metric files
+//	mmap_stats  facts about those files
+//	self        facts about this process
+//
+// A probe that fails, or is not done when the scrape's time is up, costs the
+// page its part and nothing else; gme_probe_success says which one it was.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/exposition"
+)
+
+// The known probes.
+const (
+	Mmap      = "mmap"
+	MmapStats = "mmap_stats"
+	Self      = "self"
+)
+
+// Known lists the known probes.
+var Known = []string{Mmap, MmapStats, Self}
+
+// Parse takes a comma-separated list of probes apart. Space around a name,
+// and naming a probe twice, do no harm; naming none does.
+func Parse(list string) ([]string, error) {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		switch {
+		case name == "" || slices.Contains(names, name):
+		case !slices.Contains(Known, name):
+			return nil, fmt.Errorf("unknown probe %q", name)
+		default:
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no probe is named")
+	}
+	return names, nil
+}
+
+// A Set runs probes. It is safe for concurrent use.
+type Set struct {
+	engine *collect.Engine
+	probes []probe
+	faults faults
+}
+
+type probe struct {
+	name string
+	run  func(*scrape) (part, error)
+}
+
+// A part is what one probe adds to a page.
+type part struct {
+	snapshot *collect.Snapshot
+	families []*dto.MetricFamily
+}
+
+// New returns a set of the probes named, which must be known, for the
+// directory of engine. What is wrong with files is logged to log: once, not in
+// every scrape.
+func New(names []string, engine *collect.Engine, log *slog.Logger) *Set {
+	s := &Set{engine: engine, faults: faults{log: log}}
+	runs := map[string]func(*scrape) (part, error){
+		Mmap:      runMmap,
+		MmapStats: runMmapStats,
+		Self:      newSelf(),
+	}
+	for _, name := range names {
+		s.probes = append(s.probes, probe{name, runs[name]})
+	}
+	return s
+}
+
+// A scrape is one run of a set. Probes share one look at the directory.
+type scrape struct {
+	ctx      context.Context
+	snapshot func() (*collect.Snapshot, error)
+}
+
+// An outcome is how one probe's run ended.
+type outcome struct {
+	part
+	err     error
+	seconds float64
+	done    bool
+}
+
+// Scrape runs all probes until they are done or ctx is. The caller releases
+// the page.
+func (s *Set) Scrape(ctx context.Context) *Page {
+	run := &scrape{ctx: ctx, snapshot: sync.OnceValues(func() (*collect.Snapshot, error) {
+		snapshot, err := s.engine.Collect(ctx)
+		s.faults.report(s.engine.Dir(), snapshot, err)
+		return snapshot, err
+	})}
+	type result struct {
+		index int
+		outcome
+	}
+	results := make(chan result, len(s.probes)) // with room for those that come too late
+	for i, p := range s.probes {
+		go func() { results <- result{i, p.time(run)} }()
+	}
+	outcomes := make([]outcome, len(s.probes))
+	start := time.Now()
+	for range s.probes {
+		select {
+		case r := <-results:
+			outcomes[r.index] = r.outcome
+		case <-ctx.Done():
+			return s.page(outcomes, time.Since(start).Seconds())
+		}
+	}
+	return s.page(outcomes, 0)
+}
+
+// time runs a probe and takes its time. A panic is the probe's failure.
+func (p probe) time(run *scrape) (o outcome) {
+	start := time.Now()
+	defer func() {
+		if cause := recover(); cause != nil {
+			o.part, o.err = part{}, fmt.Errorf("panic: %v", cause)
+		}
+		o.seconds, o.done = time.Since(start).Seconds(), true
+	}()
+	o.part, o.err = p.run(run)
+	return o
+}
+
+// page puts the parts together. Probes that are not done have failed, after
+// the given time.
+func (s *Set) page(outcomes []outcome, seconds float64) *Page {
+	page := &Page{complete: true}
+	var success, duration []sample
+	for i, p := range s.probes {
+		o := outcomes[i]
+		if !o.done {
+			o.err, o.seconds = context.DeadlineExceeded, seconds
+			page.complete = false
+		}
+		if o.err == nil {
+			page.families = append(page.families, o.families...)
+			if o.snapshot != nil {
+				page.snapshot = o.snapshot
+			}
+		}
+		success = append(success, sample{truth(o.err == nil), []string{"probe", p.name}})
+		duration = append(duration, sample{o.seconds, []string{"probe", p.name}})
+	}
+	page.families = append(page.families,
+		gauge("gme_probe_success", "Whether the probe delivered its part of this page.", success...),
+		gauge("gme_probe_duration_seconds", "How long the probe took for this page.", duration...))
+	slices.SortFunc(page.families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return page
+}
+
+func truth(ok bool) float64 {
+	if ok {
+		return 1
+	}
+	return 0
+}
+
+// A Page is what one scrape found: the application's families, then ours.
+type Page struct {
+	snapshot *collect.Snapshot // nil if there is none
+	families []*dto.MetricFamily
+	complete bool // no probe runs any more
+}
+
+// Write writes the page.
+func (p *Page) Write(w *exposition.Writer) error {
+	if p.snapshot != nil {
+		if err := w.Snapshot(p.snapshot); err != nil {
+			return err
+		}
+	}
+	if err := w.Families(p.families); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// Release gives the page's memory back. It must not be used afterwards.
+func (p *Page) Release() {
+	// A probe that is late may still look at the snapshot: then it is the
+	// garbage collector's.
+	if p.snapshot != nil && p.complete {
+		p.snapshot.Release()
+	}
+	p.snapshot = nil
+}

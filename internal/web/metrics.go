@@ -1,0 +1,144 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"gitlab-metrics-exporter/internal/exposition"
+	"gitlab-metrics-exporter/internal/probe"
+)
+
+const (
+	// scrapeTimeout is how long a scrape may take whose client does not say.
+	// It is also the most that a client can ask for.
+	scrapeTimeout = time.Minute
+
+	// timeoutMargin is how much earlier than the client we give up, so that
+	// it gets what there is instead of nothing.
+	timeoutMargin = 500 * time.Millisecond
+
+	// sendTime is how long a client may take to read a page, beyond the
+	// time that it gave for collecting it.
+	sendTime = 10 * time.Second
+)
+
+// metrics serves the page that Prometheus scrapes.
+type metrics struct {
+	scrape  func(context.Context) *probe.Page
+	log     *slog.Logger
+	writers sync.Pool // of *exposition.Writer
+	gzips   sync.Pool // of *gzip.Writer
+}
+
+func newMetrics(c Config) *metrics {
+	return &metrics{
+		scrape:  c.Scrape,
+		log:     c.Log,
+		writers: sync.Pool{New: func() any { return exposition.NewWriter(io.Discard) }},
+		gzips: sync.Pool{New: func() any {
+			z, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+			if err != nil {
+				panic(err) // the level is a constant
+			}
+			return z
+		}},
+	}
+}
+
+func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", exposition.TextType)
+	header.Set("Vary", "Accept-Encoding")
+	header.Set("Cache-Control", "no-store")
+	zipped := acceptsGzip(r.Header.Values("Accept-Encoding"))
+	if zipped {
+		header.Set("Content-Encoding", "gzip")
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	timeout := timeoutOf(r.Header)
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	start := time.Now()
+	page := m.scrape(ctx)
+	defer page.Release()
+	setWriteDeadline(w, start.Add(timeout+sendTime))
+	if err := m.send(w, page, zipped); err != nil && !gone(r, err) {
+		m.log.Warn("Page was not sent", "err", err, "remote", r.RemoteAddr)
+	}
+}
+
+// gone reports whether an error says no more than that the client left.
+func gone(r *http.Request, err error) bool {
+	return r.Context().Err() != nil || errors.Is(err, net.ErrClosed)
+}
+
+func (m *metrics) send(to io.Writer, page *probe.Page, zipped bool) error {
+	w := m.writers.Get().(*exposition.Writer)
+	defer m.writers.Put(w)
+	if !zipped {
+		w.Reset(to)
+		return page.Write(w)
+	}
+	z := m.gzips.Get().(*gzip.Writer)
+	defer m.gzips.Put(z)
+	z.Reset(to)
+	w.Reset(z)
+	if err := page.Write(w); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// timeoutOf returns how long a scrape may take. Prometheus says how long it
+// will wait; other clients have to live with ours.
+func timeoutOf(h http.Header) time.Duration {
+	seconds, err := strconv.ParseFloat(h.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
+	if err != nil || !(seconds > 0) || seconds > scrapeTimeout.Seconds() {
+		return scrapeTimeout
+	}
+	timeout := time.Duration(seconds * float64(time.Second))
+	if timeout > 2*timeoutMargin {
+		return timeout - timeoutMargin
+	}
+	return timeout / 2
+}
+
+// acceptsGzip reports whether a client that sent these Accept-Encoding headers
+// takes gzip: it is named, or anything is welcome, and not with a weight of 0.
+func acceptsGzip(headers []string) bool {
+	accepted, any := false, false
+	for coding := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		name, parameters, _ := strings.Cut(coding, ";")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip", "x-gzip":
+			if !wanted(parameters) {
+				return false
+			}
+			accepted = true
+		case "*":
+			any = wanted(parameters)
+		}
+	}
+	return accepted || any
+}
+
+func wanted(parameters string) bool {
+	_, weight, found := strings.Cut(parameters, "=")
+	if !found {
+		return true
+	}
+	q, err := strconv.ParseFloat(strings.TrimSpace(weight), 64)
+	return err == nil && q > 0
+}

@@ -1,0 +1,143 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+)
+
+const (
+	readTimeout    = 10 * time.Second
+	idleTimeout    = 5 * time.Minute // longer than any usual scrape interval
+	maxHeaderBytes = 16 << 10
+
+	// shutdownTimeout is how long scrapes that are under way may go on once
+	// the server is told to stop.
+	shutdownTimeout = 1500 * time.Millisecond
+)
+
+// Listening says where and how a server listens.
+type Listening struct {
+	Addresses  []string // host:port; port 0 means a free one
+	Systemd    bool     // take the sockets that systemd passes instead
+	ConfigFile string   // of exporter-toolkit: TLS, basic auth; "" means none
+
+	// CertFile and KeyFile switch TLS on without a ConfigFile. They are read
+	// again for each connection, so that they can be renewed. Both or none.
+	CertFile, KeyFile string
+}
+
+// A Server is a handler and the sockets it listens on.
+type Server struct {
+	handler   *Handler
+	http      *http.Server
+	listening Listening
+	listeners []net.Listener
+	log       *slog.Logger
+}
+
+// Listen opens the sockets. Afterwards connections queue up, until Serve.
+func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
+	s := &Server{
+		handler:   h,
+		listening: l,
+		log:       log,
+		http: &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: readTimeout,
+			ReadTimeout:       readTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
+	}
+	if err := toolkit.Validate(l.ConfigFile); err != nil {
+		return nil, fmt.Errorf("web configuration file %q: %w", l.ConfigFile, err)
+	}
+	if l.CertFile != "" {
+		config, err := toolkit.ConfigToTLSConfig(&toolkit.TLSConfig{TLSCertPath: l.CertFile, TLSKeyPath: l.KeyFile})
+		if err != nil {
+			return nil, fmt.Errorf("certificate %q with key %q: %w", l.CertFile, l.KeyFile, err)
+		}
+		config.MinVersion = tls.VersionTLS12
+		s.http.TLSConfig = config
+	}
+	var err error
+	if s.listeners, err = open(l); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func open(l Listening) ([]net.Listener, error) {
+	if l.Systemd {
+		listeners, err := activation.Listeners()
+		if err == nil && len(listeners) == 0 {
+			err = errors.New("no sockets were passed")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("systemd sockets: %w", err)
+		}
+		return listeners, nil
+	}
+	var listeners []net.Listener
+	for _, address := range l.Addresses {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			for _, open := range listeners {
+				open.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, listener)
+	}
+	return listeners, nil
+}
+
+// Serve serves until ctx ends or a listener fails. When ctx ends it answers
+// what is under way, for a short while, and returns nil.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, len(s.listeners)+1)
+	if s.listening.CertFile != "" {
+		for _, l := range s.listeners {
+			s.log.Info("Listening on", "address", l.Addr().String(), "tls", true)
+			go func() { failed <- s.http.ServeTLS(l, "", "") }()
+		}
+	} else {
+		none := false
+		flags := &toolkit.FlagConfig{
+			WebListenAddresses: &s.listening.Addresses,
+			WebSystemdSocket:   &none, // the sockets are open already
+			WebConfigFile:      &s.listening.ConfigFile,
+		}
+		go func() { failed <- toolkit.ServeMultiple(s.listeners, s.http, flags, s.log) }()
+	}
+	select {
+	case err := <-failed:
+		s.http.Close()
+		return err
+	case <-ctx.Done():
+		return s.stop()
+	}
+}
+
+// stop ends the server within shutdownTimeout.
+func (s *Server) stop() error {
+	s.handler.closing.Store(true)
+	s.log.Info("Stopping")
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.log.Warn("Scrapes under way are cut off", "after", shutdownTimeout)
+		s.http.Close()
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+# Plain `make` builds bin/gitlab-metrics-exporter; `make help` lists the rest.
+
+NAME   := gitlab-metrics-exporter
+PREFIX ?= /usr/local
+GO     ?= go
+
+VERSION  := $(shell cat VERSION)
+REVISION := $(shell git rev-parse --short HEAD 2>/dev/null)
+BRANCH   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+VARIABLE := -X github.com/prometheus/common/version
+LDFLAGS  := -s -w $(VARIABLE).Version=$(VERSION) $(VARIABLE).Revision=$(REVISION) $(VARIABLE).Branch=$(BRANCH)
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build run test test-go lint bench fuzz install clean setup help
+
+build: ## build bin/gitlab-metrics-exporter
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
+
+run: build ## serve a made-up application on http://localhost:8083/metrics
+	exec bin/$(NAME) demo
+
+test: setup test-go ## install what the tests need, and run them all
+
+test-go:
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint: ## check formatting and the code
+	script/lint
+
+bench: setup build ## compare with the Ruby gem; see docs/performance.md
+	script/bench
+
+fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
+	script/fuzz $(or $(FUZZTIME),30s)
+
+install: build ## install into PREFIX (/usr/local)
+	install -D -m 755 bin/$(NAME) $(DESTDIR)$(PREFIX)/bin/$(NAME)
+
+clean: ## remove what was built
+	rm -rf bin
+
+setup:
+	script/setup
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

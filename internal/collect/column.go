@@ -1,7 +1,8 @@
 package collect
 
 import (
-	"math"
+	"encoding/binary"
+	"slices"
 
 	"gitlab-metrics-exporter/internal/format/clientmmap"
 	"gitlab-metrics-exporter/internal/series"
@@ -60,27 +61,41 @@ func (c *column) ids(f func(ids []series.ID)) {
 // have the same lengths and the same ends, one by one, but differ before: a
 // file wiped and rewritten in place, between two scrapes, to the same plan.
 func (c *column) values(w *window, dst []float64) ([]float64, bool) {
-	at, check, left := int64(clientmmap.HeaderSize), uint64(0), c.n
+	dst = slices.Grow(dst, c.n)[:c.n]
+	at, check, done := int64(clientmmap.HeaderSize), uint64(0), 0
 	for _, b := range c.blocks {
-		n := min(left, blockLen)
-		left -= n
-		for _, offset := range b.offsets[:n] {
-			value := int64(offset)
-			if !w.holds(at, value+8) && w.load(at, 4) != nil {
-				return dst, false
-			}
-			if clientmmap.ValueOffset(at, w.uint32(at)) != value {
-				return dst, false
-			}
-			if value+8 > w.end && w.load(value-8, 16) != nil {
-				return dst, false
-			}
-			check = fold(check, w.uint64(value-8))
-			dst = append(dst, math.Float64frombits(w.uint64(value)))
-			at = value + 8
+		n := min(c.n-done, blockLen)
+		var ok bool
+		if at, check, ok = b.values(w, at, check, dst[done:done+n]); !ok {
+			return dst, false
 		}
+		done += n
 	}
 	return dst, check == c.check
+}
+
+// values is [column.values] for the entries of one block, the first of which
+// starts at at. This is the loop that a warm scrape consists of.
+func (b *block) values(w *window, at int64, check uint64, dst []float64) (int64, uint64, bool) {
+	for i := range dst {
+		value := int64(b.offsets[i])
+		if at < w.base || value+8 > w.end {
+			if w.load(at, 4) != nil {
+				return at, check, false
+			}
+		}
+		if clientmmap.ValueOffset(at, w.uint32(at)) != value {
+			return at, check, false
+		}
+		if value+8 > w.end && w.load(value-8, 16) != nil { // a key larger than the window
+			return at, check, false
+		}
+		last := w.buf[value-8-w.base:][:16]
+		check = fold(check, binary.LittleEndian.Uint64(last))
+		dst[i] = clientmmap.Float(last[8:])
+		at = value + 8
+	}
+	return at, check, true
 }
 
 // fold adds eight bytes to a checksum. Multiplying by an odd number loses

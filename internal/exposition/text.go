@@ -16,6 +16,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/series"
 )
 
 // TextType is the Content-Type of the text format.
@@ -36,12 +37,10 @@ func AppendFamily(dst []byte, name string, typ discover.Type) []byte {
 	return append(dst, '\n')
 }
 
-// AppendSample appends the line of one sample, given its text up to the value.
-func AppendSample(dst, text []byte, value float64) []byte {
-	dst = append(dst, text...)
-	dst = append(dst, ' ')
-	dst = AppendValue(dst, value)
-	return append(dst, '\n')
+// AppendSample appends the line of one sample of a layout.
+func AppendSample(dst []byte, layout *series.Layout, id series.ID, value float64) []byte {
+	dst = append(layout.AppendText(dst, id), ' ')
+	return append(AppendValue(dst, value), '\n')
 }
 
 // AppendValue appends a value in its shortest form: as Prometheus itself
@@ -57,7 +56,7 @@ func AppendValue(dst []byte, value float64) []byte {
 }
 
 // bufferSize is how much text a Writer holds back at most, but for one sample.
-const bufferSize = 32 << 10
+const bufferSize = 64 << 10
 
 // A Writer writes a page in the text format. Use NewWriter or Reset before
 // anything else. The first error of the underlying writer ends the page; every
@@ -73,15 +72,21 @@ func NewWriter(w io.Writer) *Writer {
 	return &Writer{to: w, buf: make([]byte, 0, bufferSize+4096)}
 }
 
-// Reset makes w start a new page, keeping its buffer.
-func (w *Writer) Reset(to io.Writer) { *w = Writer{to: to, buf: w.buf[:0]} }
+// Reset makes w start a new page, keeping its buffer unless a huge label has
+// blown it up.
+func (w *Writer) Reset(to io.Writer) {
+	*w = Writer{to: to, buf: w.buf[:0]}
+	if cap(w.buf) > 8*bufferSize {
+		w.buf = nil
+	}
+}
 
 // Snapshot writes all families of a snapshot.
 func (w *Writer) Snapshot(s *collect.Snapshot) error {
 	for _, family := range s.Layout.Families {
 		w.buf = AppendFamily(w.buf, family.Name, family.Type)
 		for _, id := range family.Series() {
-			w.buf = AppendSample(w.buf, s.Layout.Text(id), s.Value(id))
+			w.buf = AppendSample(w.buf, s.Layout, id, s.Value(id))
 			if len(w.buf) >= bufferSize && w.Flush() != nil {
 				return w.err
 			}

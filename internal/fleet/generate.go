@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,10 +17,6 @@ import (
 type Plan struct {
 	Processes int
 	Entries   int // for each process, about
-
-	// Extra adds so many entries that no other plan of this size has, at the
-	// end of each process's histogram file.
-	Extra int
 }
 
 // The mixture of a large Rails application, in entries of a thousand: most
@@ -62,14 +59,13 @@ func (g *generator) process(dir string, process int, plan Plan) error {
 		prefix string
 		add    func(set int)
 		sets   int
-		extra  int
 	}{
-		{"counter", g.counter, share(counterShare), 0},
-		{"histogram", g.histogram, share(histogramShare) / (bucketCount + 2), (plan.Extra + bucketCount + 1) / (bucketCount + 2)},
-		{"gauge_livesum", g.gauge("pool_size"), share(sharedGauges) / 3, 0},
-		{"gauge_max", g.gauge("queue_peak"), share(sharedGauges) / 3, 0},
-		{"gauge_min", g.gauge("idle_low"), share(sharedGauges) / 3, 0},
-		{"gauge_all", g.gauge("threads_busy"), share(processGauges), 0},
+		{"counter", g.counter, share(counterShare)},
+		{"histogram", g.histogram, share(histogramShare) / (bucketCount + 2)},
+		{"gauge_livesum", g.gauge("pool_size"), share(sharedGauges) / 3},
+		{"gauge_max", g.gauge("queue_peak"), share(sharedGauges) / 3},
+		{"gauge_min", g.gauge("idle_low"), share(sharedGauges) / 3},
+		{"gauge_all", g.gauge("threads_busy"), share(processGauges)},
 	}
 	for _, kind := range kinds {
 		g.image = clientmmap.AppendHeader(g.image[:0], 0)
@@ -80,16 +76,54 @@ func (g *generator) process(dir string, process int, plan Plan) error {
 			}
 			kind.add(set)
 		}
-		for i := range kind.extra {
-			kind.add(2*kind.sets + i)
-		}
 		clientmmap.AppendHeader(g.image[:0], int64(len(g.image)))
-		name := fmt.Sprintf("%s_puma_%d-0.db", kind.prefix, process)
-		if err := g.write(filepath.Join(dir, name)); err != nil {
+		if err := g.write(path(dir, kind.prefix, process)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func path(dir, prefix string, process int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s_puma_%d-0.db", prefix, process))
+}
+
+// Grow adds about so many entries to a file of each process of a directory
+// that Generate wrote: series that were not there before, the same in all
+// processes. Each round adds others.
+func Grow(dir string, plan Plan, entries, round int) error {
+	for process := range plan.Processes {
+		g := &generator{random: rand.New(rand.NewPCG(3, uint64(process)))}
+		g.image = clientmmap.AppendHeader(nil, 0)
+		sets := (entries + bucketCount + 1) / (bucketCount + 2)
+		for i := range sets {
+			g.histogram(1_000_000*round + i)
+		}
+		if err := g.append(path(dir, "histogram", process)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append adds the image's entries to a file: all of them, then the header.
+func (g *generator) append(path string) (err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	header := make([]byte, clientmmap.HeaderSize)
+	if _, err := file.ReadAt(header, 0); err != nil {
+		return err
+	}
+	used := clientmmap.Used(header)
+	entries := g.image[clientmmap.HeaderSize:]
+	if _, err := file.WriteAt(entries, used); err != nil {
+		return err
+	}
+	_, err = file.WriteAt(clientmmap.AppendHeader(nil, used+int64(len(entries))), 0)
+	return err
 }
 
 // write writes the image to a file of the size that the gem would give it.

@@ -20,8 +20,9 @@ type Layout struct {
 	Conflicts int
 
 	order []ID
-	texts arena
-	spans []span
+	lines []line
+	names []string
+	texts texts
 }
 
 // A Family is a run of series under one name.
@@ -37,9 +38,23 @@ func (f Family) Series() []ID { return f.series }
 // Len returns the number of series.
 func (l *Layout) Len() int { return len(l.order) }
 
-// Text returns the series' text as it stands on a page before the value. It
-// must not be changed.
-func (l *Layout) Text(id ID) []byte { return l.texts.get(l.spans[id-1]) }
+// AppendText appends the series' text as it stands on a page before the value.
+func (l *Layout) AppendText(dst []byte, id ID) []byte {
+	line := l.lines[id]
+	dst = append(dst, l.names[line.name]...)
+	open := byte('{')
+	for _, part := range [...]uint32{line.labels, line.pid, line.bound} {
+		if part == 0 {
+			continue
+		}
+		dst = append(append(dst, open), l.texts.get(part)...)
+		open = ','
+	}
+	if open == ',' {
+		dst = append(dst, '}')
+	}
+	return dst
+}
 
 // Layout returns the order of the series that are there now.
 func (t *Table) Layout() *Layout {
@@ -55,8 +70,9 @@ func (t *Table) Layout() *Layout {
 		Families:  t.families(order, resolved),
 		Conflicts: resolved.conflicts,
 		order:     order,
-		texts:     t.texts.arena,
-		spans:     t.texts.spans,
+		lines:     t.lines,
+		names:     t.names,
+		texts:     texts{arena: t.texts.arena, spans: t.texts.spans},
 	}
 	return t.layout
 }
@@ -71,7 +87,7 @@ func (t *Table) uses() []use {
 		if r := &t.records[i]; r.refs > 0 {
 			u := &uses[r.sample]
 			u.live = true
-			u.flags |= r.flags
+			u.flags |= t.bounds[t.lines[i].bound].flags
 			u.types.add(r.kind.typ)
 			if len(t.mixed) > 0 {
 				u.types |= t.mixed[ID(i)]
@@ -160,28 +176,35 @@ func (t *Table) ordering(homes []string) *ordering {
 }
 
 // compare orders by family, then label set, then sample name, then bound (a
-// series without one, or without a number in it, last), then whole text.
+// series without one, or without a number in it, last), then what is left.
 func (o *ordering) compare(a, b ID) int {
 	ra, rb := &o.t.records[a], &o.t.records[b]
 	if c := cmp.Compare(o.homes[ra.sample], o.homes[rb.sample]); c != 0 {
 		return c
 	}
-	ta, tb := o.t.texts.get(uint32(a-1)), o.t.texts.get(uint32(b-1))
-	if c := bytes.Compare(o.labels(ra, ta), o.labels(rb, tb)); c != 0 {
+	la, lb := o.t.lines[a], o.t.lines[b]
+	if c := o.compareText(la.labels, lb.labels); c != 0 {
+		return c
+	}
+	if c := o.compareText(la.pid, lb.pid); c != 0 {
 		return c
 	}
 	if c := cmp.Compare(o.ranks[ra.sample], o.ranks[rb.sample]); c != 0 {
 		return c
 	}
-	if c := compareBounds(ra.bound, rb.bound); c != 0 {
-		return c
+	if la.bound != lb.bound {
+		if c := compareBounds(o.t.bounds[la.bound].value, o.t.bounds[lb.bound].value); c != 0 {
+			return c
+		}
 	}
-	return bytes.Compare(ta, tb)
+	return cmp.Or(o.compareText(la.bound, lb.bound), cmp.Compare(o.t.names[la.name], o.t.names[lb.name]))
 }
 
-// labels returns the text of a series' labels up to its bound.
-func (o *ordering) labels(r *record, text []byte) []byte {
-	return text[min(len(o.t.samples[r.sample].name)+1, int(r.group)):r.group]
+func (o *ordering) compareText(a, b uint32) int {
+	if a == b {
+		return 0
+	}
+	return bytes.Compare(o.t.texts.get(a), o.t.texts.get(b))
 }
 
 func compareBounds(a, b float64) int {

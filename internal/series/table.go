@@ -10,13 +10,14 @@
 //
 // A series is identified by its text as it stands on a page, up to the value:
 // the sample name and the labels in one fixed order. Two keys that read the
-// same (null and "", 1 and "1") are one series.
+// same (null and "", 1 and "1") are one series. The text is kept in parts that
+// series share.
 //
 // A [Layout] is the order of all series on a page, and their families.
 package series
 
 import (
-	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 
 	"gitlab-metrics-exporter/internal/discover"
@@ -49,16 +50,17 @@ type kind struct {
 	rule discover.Rule
 }
 
-// A record is what a Table keeps of a series beside its text. It has no
-// pointers, so that the garbage collector passes by.
+// A line is the text of one series: numbers of its sample name and of three
+// texts. It never changes.
+type line struct{ name, labels, pid, bound uint32 }
+
+// A record is what a Table keeps of a series beside its text. Like all that is
+// kept by series it has no pointers, so that the garbage collector passes by.
 type record struct {
-	bound  float64
 	sample uint32 // index into Table.samples
-	group  uint32 // as in line
 	refs   uint32 // entries that name this series; 0 if it is gone
 	kind   kind   // of the file that named it first
-	flags  flags
-	placed bool // it is in the order of the last layout
+	placed bool   // it is in the order of the last layout
 }
 
 // A Table numbers series and knows which of them are still there.
@@ -68,18 +70,23 @@ type record struct {
 type Table struct {
 	seed maphash.Seed
 
-	keys     set
+	keys     keys
 	follower []uint32      // by number of the key: number+1 of the one that came after it last
 	ofKey    []ID          // by number of the key: its series without process, or None
 	ofKeyPID map[uint64]ID // by number of the key and of the process
 	pids     map[string]uint32
 
-	texts   set      // number = ID-1
-	records []record // by ID
+	texts   texts            // parts of lines; number 0 is the empty one
+	bounds  map[uint32]bound // by number of the text
+	names   []string         // of samples
+	nameNo  map[string]uint32
+	lines   []line // by ID
+	lineNo  index  // number = ID
+	records []record
 	initial []float64
 
 	samples  []sample
-	sampleNo map[string]uint32
+	sampleNo map[[2]uint32]uint32 // by number of the family's name and the sample's
 
 	live    int            // records with refs
 	mixed   map[ID]typeSet // series that files of different kinds or families name: their types
@@ -88,28 +95,39 @@ type Table struct {
 	layout  *Layout
 	homes   []string // by sample, of the last layout
 
-	key   format.Key // reused, as the next two
-	text  []byte
-	names []byte
+	key  format.Key // reused
+	text []byte     // reused
 }
 
 // A sample is a sample name within its declared family.
 type sample struct{ family, name string }
 
+// A bound is what the label le or quantile says.
+type bound struct {
+	value float64 // NaN if it is no number
+	flags flags
+}
+
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{
+	t := &Table{
 		seed:     maphash.MakeSeed(),
-		keys:     newSet(),
+		keys:     keys{index: newIndex()},
 		ofKeyPID: map[uint64]ID{},
 		pids:     map[string]uint32{},
-		texts:    newSet(),
+		texts:    texts{index: newIndex()},
+		bounds:   map[uint32]bound{},
+		nameNo:   map[string]uint32{},
+		lines:    make([]line, 1),
+		lineNo:   newIndex(),
 		records:  make([]record, 1),
 		initial:  make([]float64, 1),
-		sampleNo: map[string]uint32{},
+		sampleNo: map[[2]uint32]uint32{},
 		mixed:    map[ID]typeSet{},
 		layout:   &Layout{},
 	}
+	t.part(nil)
+	return t
 }
 
 // Source starts a pass over entries of file.
@@ -166,7 +184,7 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 // ten look-ups. If the key is not known, hash is what to add it with.
 func (t *Table) findKey(raw []byte, last uint32) (number, hash uint32, known bool) {
 	if last > 0 {
-		if guess := t.follower[last-1]; guess > 0 && bytes.Equal(t.keys.get(guess-1), raw) {
+		if guess := t.follower[last-1]; guess > 0 && t.keys.is(guess-1, raw) {
 			return guess - 1, 0, true
 		}
 	}
@@ -191,39 +209,63 @@ func (t *Table) find(key uint32, from *Source) ID {
 
 // learn returns the series that t.key names, numbering it if it is new.
 func (t *Table) learn(from *Source) (ID, error) {
-	l, err := appendLine(t.text[:0], &t.key, from.kind.rule.PerProcess(), from.pid)
+	w, text, err := word(t.text[:0], &t.key, from.kind.rule.PerProcess(), from.pid)
+	t.text = text
 	if err != nil {
 		return None, err
 	}
-	t.text = l.text
-	sample := t.sample()
-	hash := uint32(maphash.Bytes(t.seed, l.text))
-	if number, known := t.texts.find(hash, l.text); known {
-		id := ID(number + 1)
-		t.rename(id, sample)
-		return id, nil
+	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.part(w.bound)}
+	t.bounds[l.bound] = bound{w.value, w.flags}
+	sample := t.sample(l.name)
+	hash := t.hashLine(l)
+	if number, known := t.lineNo.find(hash, func(n uint32) bool { return t.lines[n] == l }); known {
+		t.rename(ID(number), sample)
+		return ID(number), nil
 	}
-	t.texts.add(hash, l.text)
-	t.records = append(t.records, record{
-		bound: l.bound, sample: sample, group: uint32(l.group), kind: from.kind, flags: l.flags,
-	})
+	id := ID(len(t.lines))
+	t.lineNo.add(hash, uint32(id))
+	t.lines = append(t.lines, l)
+	t.records = append(t.records, record{sample: sample, kind: from.kind})
 	t.initial = append(t.initial, neutral(from.kind.rule))
-	return ID(len(t.records) - 1), nil
+	return id, nil
 }
 
-// sample numbers the sample name of t.key within its declared family. Names
-// on a page have no NUL, so the two can share a string.
-func (t *Table) sample() uint32 {
-	family, name := pageName(t.key.Family), t.key.Sample
-	if len(family) == 0 {
-		family = name
+func (t *Table) hashLine(l line) uint32 {
+	var b [16]byte
+	binary.LittleEndian.PutUint32(b[0:], l.name)
+	binary.LittleEndian.PutUint32(b[4:], l.labels)
+	binary.LittleEndian.PutUint32(b[8:], l.pid)
+	binary.LittleEndian.PutUint32(b[12:], l.bound)
+	return uint32(maphash.Bytes(t.seed, b[:]))
+}
+
+// part numbers a part of a series' text.
+func (t *Table) part(text []byte) uint32 {
+	return t.texts.number(uint32(maphash.Bytes(t.seed, text)), text)
+}
+
+func (t *Table) name(name []byte) uint32 {
+	number, known := t.nameNo[string(name)]
+	if !known {
+		number = uint32(len(t.names))
+		t.names = append(t.names, string(name))
+		t.nameNo[string(name)] = number
 	}
-	t.names = append(append(append(t.names[:0], family...), 0), name...)
-	number, known := t.sampleNo[string(t.names)]
+	return number
+}
+
+// sample numbers a sample name within the family that t.key declares. A key
+// without a family declares the sample's own.
+func (t *Table) sample(name uint32) uint32 {
+	family := name
+	if declared := pageName(t.key.Family); len(declared) > 0 {
+		family = t.name(declared)
+	}
+	number, known := t.sampleNo[[2]uint32{family, name}]
 	if !known {
 		number = uint32(len(t.samples))
-		t.samples = append(t.samples, sample{string(family), string(name)})
-		t.sampleNo[string(t.names)] = number
+		t.samples = append(t.samples, sample{t.names[family], t.names[name]})
+		t.sampleNo[[2]uint32{family, name}] = number
 	}
 	return number
 }

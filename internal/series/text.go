@@ -22,12 +22,17 @@ const exported = "exported_"
 
 var errDuplicateLabel = errors.New("key has two labels of one name")
 
-// line is the text of one series and what of it the page's order depends on.
-type line struct {
-	text  []byte  // sample{label="value",...}
-	group int     // length of text without the label le or quantile and what follows
-	bound float64 // what that label says; NaN if there is none or it is no number
-	flags flags
+// A wording is the text of one series, cut where series have much in common:
+// a histogram's differ only in the last part, and families share label sets.
+//
+//	name{labels,pid,bound}
+type wording struct {
+	name   []byte
+	labels []byte // a="x",b="y"
+	pid    []byte // pid="puma_0"
+	bound  []byte // quantile="0.9" or le="0.5", or both
+	value  float64
+	flags  flags
 }
 
 // flags says what of the labels that histograms and summaries need is amiss.
@@ -40,67 +45,59 @@ const (
 	badQuantile
 )
 
-// appendLine appends the text that identifies a series: in the text format,
-// and with its labels in one fixed order, so that two keys name the same
-// series exactly if their texts are equal. perProcess adds the label pid.
+// word finds the text that identifies a series: that of the text format, with
+// the labels in one fixed order, so that two keys name the same series exactly
+// if their texts are equal. perProcess adds the label pid. The text is appended
+// to dst.
 //
 // Names that the text format does not know are spelled with underscores, as
 // Prometheus' own escaping does by default.
-func appendLine(dst []byte, key *format.Key, perProcess bool, pid string) (line, error) {
-	labels, err := arrange(key, perProcess)
-	if err != nil {
-		return line{}, err
+func word(dst []byte, key *format.Key, perProcess bool, pid string) (wording, []byte, error) {
+	if err := arrange(key, perProcess, pid); err != nil {
+		return wording{}, dst, err
 	}
-	if perProcess {
-		labels = append(labels, format.Label{Name: pidName, Value: []byte(pid)})
-		slices.SortFunc(labels, byName)
+	w := wording{name: key.Sample, value: math.NaN(), flags: noLe | noQuantile}
+	rest := key.Labels
+	w.labels, dst, rest = wordLabels(dst, rest, 0)
+	w.pid, dst, rest = wordLabels(dst, rest, 1)
+	for _, label := range rest {
+		w.note(label)
 	}
-	l := line{bound: math.NaN(), flags: noLe | noQuantile}
-	dst = append(dst, key.Sample...)
-	l.group = len(dst)
-	for i, label := range labels {
-		if i == 0 {
-			dst = append(dst, '{')
-		} else {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, label.Name...)
-		dst = append(dst, '=', '"')
-		dst = appendEscaped(dst, label.Value)
-		dst = append(dst, '"')
-		if !l.note(label) {
-			l.group = len(dst)
-		}
-	}
-	if len(labels) > 0 {
-		dst = append(dst, '}')
-	}
-	l.text = dst
-	return l, nil
+	w.bound, dst, _ = wordLabels(dst, rest, math.MaxInt)
+	return w, dst, nil
 }
 
-// note takes a label into account if it is a bound.
-func (l *line) note(label format.Label) bool {
+// wordLabels appends the text of the first labels, those whose place is not
+// behind last. It returns that text, dst and the other labels.
+func wordLabels(dst []byte, labels []format.Label, last int) (text, end []byte, rest []format.Label) {
+	start := len(dst)
+	for len(labels) > 0 && place(labels[0].Name) <= last {
+		if len(dst) > start {
+			dst = append(dst, ',')
+		}
+		dst = append(append(dst, labels[0].Name...), '=', '"')
+		dst = append(appendEscaped(dst, labels[0].Value), '"')
+		labels = labels[1:]
+	}
+	return dst[start:len(dst):len(dst)], dst, labels
+}
+
+// note takes the label le or quantile into account.
+func (w *wording) note(label format.Label) {
 	missing, bad := noLe, badLe
-	switch string(label.Name) {
-	case "le":
-	case "quantile":
+	if string(label.Name) == "quantile" {
 		missing, bad = noQuantile, badQuantile
-	default:
-		return false
 	}
 	value, err := parseBound(string(label.Value))
 	if err != nil || math.IsNaN(value) {
-		l.flags |= bad
+		w.flags |= bad
 		value = math.NaN()
 	}
-	l.flags &^= missing
-	l.bound = value
-	return true
+	w.flags &^= missing
+	w.value = value
 }
 
-// parseBound accepts what the readers of the text format accept. A number too
-// large for a float64 is infinite, as there.
+// parseBound accepts what the readers of the text format accept.
 func parseBound(s string) (float64, error) {
 	if strings.ContainsAny(s, "pP_") {
 		return 0, strconv.ErrSyntax
@@ -111,8 +108,8 @@ func parseBound(s string) (float64, error) {
 var pidName = []byte("pid")
 
 // arrange brings the names in key into the form that pages know, and its
-// labels into their order.
-func arrange(key *format.Key, perProcess bool) ([]format.Label, error) {
+// labels into their order. perProcess adds the label pid.
+func arrange(key *format.Key, perProcess bool, pid string) error {
 	key.Sample = pageName(key.Sample)
 	for i := range key.Labels {
 		name := &key.Labels[i].Name
@@ -121,15 +118,18 @@ func arrange(key *format.Key, perProcess bool) ([]format.Label, error) {
 			*name = append([]byte(exported), *name...)
 		}
 	}
-	for perProcess && rename(key.Labels, pidName) {
+	if perProcess {
+		for rename(key.Labels, pidName) {
+		}
+		key.Labels = append(key.Labels, format.Label{Name: pidName, Value: []byte(pid)})
 	}
 	slices.SortFunc(key.Labels, byName)
 	for i := 1; i < len(key.Labels); i++ {
 		if bytes.Equal(key.Labels[i].Name, key.Labels[i-1].Name) {
-			return nil, errDuplicateLabel
+			return errDuplicateLabel
 		}
 	}
-	return key.Labels, nil
+	return nil
 }
 
 // rename gives the label called name, if there is one, a free name.

@@ -65,8 +65,7 @@ func Used(header []byte) int64 {
 // ValueOffset returns where the value of the entry at offset at lies, given
 // the length of its key.
 func ValueOffset(at int64, keyLen uint32) int64 {
-	end := lengthSize + int64(keyLen)
-	return at + end + 8 - end%8
+	return at + (lengthSize+int64(keyLen)+8)&^7
 }
 
 // An Entry says where the parts of one entry lie in its file, as offsets in

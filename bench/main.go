@@ -1,0 +1,328 @@
+// Command bench compares a running gitlab-metrics-exporter with the Ruby gem
+// on the same directory, in one run, turn by turn, and prints the medians.
+//
+// What is timed: for the server a whole scrape over HTTP on loopback, client
+// included; for the gem the call of marshal_multiprocess alone, in a process
+// that is warm. Cold is a new process up to the last byte of its page.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"gitlab-metrics-exporter/internal/fleet"
+)
+
+var (
+	binary   = flag.String("binary", "bin/gitlab-metrics-exporter", "the server")
+	ruby     = flag.String("ruby", "ruby", "command of a Ruby with the gem")
+	work     = flag.String("work", "", "existing directory to work in; a temporary one if empty")
+	rubyWork = flag.String("ruby-work", "", "the same directory as Ruby sees it, if that differs")
+	rounds   = flag.Int("rounds", 15, "warm measurements of each")
+	colds    = flag.Int("colds", 5, "cold measurements of each")
+)
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
+	if *work == "" {
+		dir, err := os.MkdirTemp("", "gme-bench-*")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		*work = dir
+	}
+	if *rubyWork == "" {
+		*rubyWork = *work
+	}
+	script, err := os.ReadFile("bench/gem.rb")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(*work, "gem.rb"), script, 0o600); err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d cores, %s\n\n", cpu(), runtime.NumCPU(), runtime.Version())
+	for _, plan := range []fleet.Plan{{Processes: 8, Entries: 2_000}, {Processes: 16, Entries: 20_000}, {Processes: 64, Entries: 20_000}} {
+		if err := compare(plan); err != nil {
+			return fmt.Errorf("%d x %d: %w", plan.Processes, plan.Entries, err)
+		}
+	}
+	return nil
+}
+
+// compare measures one directory and prints its table.
+func compare(plan fleet.Plan) (err error) {
+	dir := filepath.Join(*work, "metrics")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := fleet.Generate(dir, plan); err != nil {
+		return err
+	}
+	gem, err := startGem()
+	if err != nil {
+		return err
+	}
+	defer gem.stop()
+	server, err := startServer(dir)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+
+	var t times
+	for range *rounds {
+		t.measure("gem", gem.scrape)
+		t.measure("warm", func() (result, error) { return server.scrape("identity") })
+		t.measure("gzip", func() (result, error) { return server.scrape("gzip") })
+	}
+	for range 100 {
+		if _, err := server.scrape("identity"); err != nil {
+			return err
+		}
+	}
+	memory, err := server.memory()
+	if err != nil {
+		return err
+	}
+	gemMemory := gem.memory
+	for range *colds {
+		t.measure("gem cold", func() (result, error) {
+			return process(append(strings.Fields(*ruby), *rubyWork+"/gem.rb", *rubyWork+"/metrics", "-")...)
+		})
+		t.measure("cold", func() (result, error) { return process(*binary, "render", dir) })
+	}
+	for round := range *rounds {
+		if err := fleet.Grow(dir, plan, plan.Entries/100, round+1); err != nil {
+			return err
+		}
+		t.measure("gem grown", gem.scrape)
+		t.measure("grown", func() (result, error) { return server.scrape("identity") })
+	}
+	if t.err != nil {
+		return t.err
+	}
+	t.print(plan, gem.version, memory, gemMemory)
+	return nil
+}
+
+// A result is one measurement.
+type result struct {
+	seconds float64
+	bytes   int64
+}
+
+// times collects measurements by name, and the first error.
+type times struct {
+	of  map[string][]result
+	err error
+}
+
+func (t *times) measure(name string, f func() (result, error)) {
+	if t.err != nil {
+		return
+	}
+	r, err := f()
+	if err != nil {
+		t.err = fmt.Errorf("%s: %w", name, err)
+		return
+	}
+	if t.of == nil {
+		t.of = map[string][]result{}
+	}
+	t.of[name] = append(t.of[name], r)
+}
+
+func (t *times) median(name string) float64 {
+	var seconds []float64
+	for _, r := range t.of[name] {
+		seconds = append(seconds, r.seconds)
+	}
+	slices.Sort(seconds)
+	return seconds[len(seconds)/2]
+}
+
+func (t *times) size(name string) float64 { return float64(t.of[name][0].bytes) / 1e6 }
+
+func (t *times) print(plan fleet.Plan, gem string, memory, gemMemory map[string]float64) {
+	fmt.Printf("### %d processes x %d entries; page of %.1f MB, gem %s\n\n", plan.Processes, plan.Entries, t.size("warm"), gem)
+	fmt.Println("| scrape | server, ms | gem, ms | times faster |")
+	fmt.Println("|---|---|---|---|")
+	for _, row := range []struct{ title, ours, theirs string }{
+		{"warm", "warm", "gem"},
+		{"warm, 1 % new series", "grown", "gem grown"},
+		{fmt.Sprintf("warm, gzip (%.1f MB)", t.size("gzip")), "gzip", "gem"},
+		{"cold: new process, first page", "cold", "gem cold"},
+	} {
+		ours, theirs := t.median(row.ours), t.median(row.theirs)
+		fmt.Printf("| %s | %.1f | %.1f | %.1f |\n", row.title, ours*1e3, theirs*1e3, theirs/ours)
+	}
+	fmt.Printf("\nResident after 100 scrapes more, MB: server %.1f (anonymous %.1f, file %.1f; peak %.1f), gem's process at its peak %.1f\n\n",
+		memory["VmRSS"], memory["RssAnon"], memory["RssFile"], memory["VmHWM"], gemMemory["VmHWM"])
+}
+
+// process runs a command to its end and reads what it prints.
+func process(command ...string) (result, error) {
+	c := exec.Command(command[0], command[1:]...)
+	var out countingWriter
+	c.Stdout, c.Stderr = &out, os.Stderr
+	start := time.Now()
+	err := c.Run()
+	return result{time.Since(start).Seconds(), int64(out)}, err
+}
+
+type countingWriter int64
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	*w += countingWriter(len(p))
+	return len(p), nil
+}
+
+// A gem is a warm Ruby process.
+type gem struct {
+	command *exec.Cmd
+	in      io.WriteCloser
+	out     *bufio.Scanner
+	version string
+	memory  map[string]float64
+}
+
+func startGem() (*gem, error) {
+	args := append(strings.Fields(*ruby), *rubyWork+"/gem.rb", *rubyWork+"/metrics")
+	g := &gem{command: exec.Command(args[0], args[1:]...), memory: map[string]float64{}}
+	g.command.Stderr = os.Stderr
+	in, err := g.command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := g.command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	g.in, g.out = in, bufio.NewScanner(out)
+	if err := g.command.Start(); err != nil {
+		return nil, err
+	}
+	if !g.out.Scan() {
+		return nil, errors.New("Ruby does not start")
+	}
+	g.version = g.out.Text()
+	_, err = g.scrape() // the first is not warm
+	return g, err
+}
+
+func (g *gem) scrape() (r result, err error) {
+	if _, err := fmt.Fprintln(g.in); err != nil {
+		return r, err
+	}
+	if !g.out.Scan() {
+		return r, errors.New("Ruby has ended")
+	}
+	var peak float64
+	_, err = fmt.Sscan(g.out.Text(), &r.seconds, &r.bytes, &peak)
+	g.memory["VmHWM"] = peak / 1e3
+	return r, err
+}
+
+func (g *gem) stop() {
+	g.in.Close()
+	g.command.Wait()
+}
+
+// A server is the program under test.
+type server struct {
+	command *exec.Cmd
+	url     string
+}
+
+func startServer(dir string) (*server, error) {
+	s := &server{command: exec.Command(*binary, "--mmap.dir", dir, "--web.listen-address=127.0.0.1:0")}
+	logs, err := s.command.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.command.Start(); err != nil {
+		return nil, err
+	}
+	address := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+	for lines := bufio.NewScanner(logs); lines.Scan(); {
+		if found := address.FindStringSubmatch(lines.Text()); found != nil {
+			s.url = "http://" + found[1] + "/metrics"
+			go io.Copy(io.Discard, logs)
+			_, err := s.scrape("identity") // the first is not warm
+			return s, err
+		}
+	}
+	return nil, errors.New("the server does not start")
+}
+
+func (s *server) scrape(encoding string) (result, error) {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url, nil)
+	if err != nil {
+		return result{}, err
+	}
+	request.Header.Set("Accept-Encoding", encoding) // so that the client does not unzip
+	start := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return result{}, err
+	}
+	defer response.Body.Close()
+	n, err := io.Copy(io.Discard, response.Body)
+	return result{time.Since(start).Seconds(), n}, err
+}
+
+// memory returns the server's memory in MB, by the kernel's names.
+func (s *server) memory() (map[string]float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
+	if err != nil {
+		return nil, err
+	}
+	memory := map[string]float64{}
+	for line := range bytes.Lines(status) {
+		fields := strings.Fields(string(line))
+		if len(fields) == 3 && fields[2] == "kB" {
+			kB, _ := strconv.ParseFloat(fields[1], 64)
+			memory[strings.TrimSuffix(fields[0], ":")] = kB / 1e3
+		}
+	}
+	return memory, nil
+}
+
+func (s *server) stop() {
+	s.command.Process.Signal(syscall.SIGTERM)
+	s.command.Wait()
+}
+
+func cpu() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	if found := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(info); found != nil {
+		return string(found[1])
+	}
+	return runtime.GOARCH
+}

@@ -229,7 +229,7 @@ func startGem() (*gem, error) {
 		return nil, err
 	}
 	if !g.out.Scan() {
-		return nil, errors.New("Ruby does not start")
+		return nil, errors.New("the Ruby process does not start")
 	}
 	g.version = g.out.Text()
 	_, err = g.scrape() // the first is not warm
@@ -241,7 +241,7 @@ func (g *gem) scrape() (r result, err error) {
 		return r, err
 	}
 	if !g.out.Scan() {
-		return r, errors.New("Ruby has ended")
+		return r, errors.New("the Ruby process has ended")
 	}
 	var peak float64
 	_, err = fmt.Sscan(g.out.Text(), &r.seconds, &r.bytes, &peak)

@@ -59,13 +59,22 @@ func demo(s *settings, processes int, t terminal) (err error) {
 		return err
 	}
 	fmt.Fprintf(t.err, "Playing %d processes that write to %s\n", processes, dir)
-	if len(c.listening.Addresses) == 1 {
-		fmt.Fprintf(t.err, "Look at http://%s%s; Ctrl-C ends it.\n", c.listening.Addresses[0], c.web.TelemetryPath)
-	}
-	err = serve(ctx, c, t)
+	err = serve(ctx, c, t, func(addresses []string) {
+		for _, address := range addresses {
+			fmt.Fprintf(t.err, "Look at %s://%s%s; Ctrl-C ends it.\n", scheme(c), address, c.web.TelemetryPath)
+		}
+	})
 	stop()
 	if ended := <-played; err == nil {
 		err = ended
 	}
 	return err
+}
+
+// scheme is that of the addresses, as far as the settings tell.
+func scheme(c config) string {
+	if c.listening.CertFile != "" {
+		return "https"
+	}
+	return "http"
 }

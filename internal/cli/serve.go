@@ -47,13 +47,13 @@ SIGTERM and SIGINT end it, SIGHUP opens the log file again.`)
 		if err != nil {
 			return err
 		}
-		return serve(context.Background(), c, t)
+		return serve(context.Background(), c, t, func([]string) {})
 	}
 }
 
 // serve runs a server until it is told to end: by a signal, by ctx, or by the
-// end of the parent process.
-func serve(ctx context.Context, c config, t terminal) error {
+// end of the parent process. It calls ready once its addresses are known.
+func serve(ctx context.Context, c config, t terminal, ready func(addresses []string)) error {
 	log, reopen, err := c.log.open(t.err)
 	if err != nil {
 		return err
@@ -74,6 +74,7 @@ func serve(ctx context.Context, c config, t terminal) error {
 	if err != nil {
 		return explain(err)
 	}
+	ready(server.Addresses())
 	if ctx, err = watchParent(ctx, c.parentPID, log); err != nil {
 		return err
 	}

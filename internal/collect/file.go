@@ -165,10 +165,10 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 	return nil, nil // the collection fails as a whole
 }
 
-func (s *collection) source(f *file) *series.Source {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.table.Source(f.File)
+func (c *collection) source(f *file) *series.Source {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.table.Source(f.File)
 }
 
 // learnWindow learns the entries that lie wholly in the window, from the
@@ -199,18 +199,18 @@ func (f *file) addBadKey(e clientmmap.Entry, err error) {
 }
 
 // forget drops all that is known of f's content.
-func (s *collection) forget(f *file) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.release(f)
+func (c *collection) forget(f *file) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.release(f)
 }
 
 // release is forget for a caller that holds mu.
-func (s *collection) release(f *file) {
-	if f.column.n > 0 && s.table.Mixings() > 0 {
-		s.unmix = true
+func (c *collection) release(f *file) {
+	if f.column.n > 0 && c.table.Mixings() > 0 {
+		c.unmix = true
 	}
-	f.column.ids(func(ids []series.ID) { s.table.Release(ids) })
+	f.column.ids(func(ids []series.ID) { c.table.Release(ids) })
 	f.column = newColumn()
 	f.id, f.badKeys, f.badKey = identity{}, 0, nil
 }

@@ -102,6 +102,15 @@ func open(l Listening) ([]net.Listener, error) {
 	return listeners, nil
 }
 
+// Addresses returns the addresses that the server listens on.
+func (s *Server) Addresses() []string {
+	var addresses []string
+	for _, l := range s.listeners {
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses
+}
+
 // Serve serves until ctx ends or a listener fails. When ctx ends it answers
 // what is under way, for a short while, and returns nil.
 func (s *Server) Serve(ctx context.Context) error {

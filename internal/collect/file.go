@@ -57,7 +57,7 @@ func (s *scanner) scan(ctx context.Context, f *file) {
 	// replaced just now: so look again, once, before saying so.
 	before := f.damage
 	damage, err := s.attempt(ctx, f)
-	if err != nil || damage != nil && !same(damage, before) {
+	if err != nil || damage != nil && !damage.Same(before) {
 		damage, err = s.attempt(ctx, f)
 	}
 	if err != nil {
@@ -66,8 +66,6 @@ func (s *scanner) scan(ctx context.Context, f *file) {
 	}
 	f.damage = damage
 }
-
-func same(a, b *format.Damage) bool { return b != nil && *a == *b }
 
 // unreadable says what an error of the system means. A file that is not
 // there any more is no fault: it vanished between listing and opening.

@@ -48,6 +48,15 @@ type Damage struct {
 	Detail string
 }
 
+// Same reports whether two files' damage, or the lack of it, is the same fault.
+// What it says in detail may change while a writer goes on.
+func (d *Damage) Same(other *Damage) bool {
+	if d == nil || other == nil {
+		return d == other
+	}
+	return d.Reason == other.Reason && d.Offset == other.Offset
+}
+
 func (d *Damage) Error() string {
 	if d.Offset < 0 {
 		return d.Detail

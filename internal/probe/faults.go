@@ -20,7 +20,7 @@ type faults struct {
 
 	mu    sync.Mutex // protects what follows
 	dir   string     // what is wrong with the directory, "" if nothing is
-	files map[string]format.Damage
+	files map[string]*format.Damage
 }
 
 // report takes note of the result of a collection.
@@ -50,14 +50,14 @@ func (f *faults) reportDir(dir string, err error) {
 }
 
 func (f *faults) reportFiles(s *collect.Snapshot) {
-	now := map[string]format.Damage{}
+	now := map[string]*format.Damage{}
 	fresh := 0
 	for _, file := range s.Files {
 		if file.Damage == nil {
 			continue
 		}
-		now[file.Name] = *file.Damage
-		if f.files[file.Name] == *file.Damage {
+		now[file.Name] = file.Damage
+		if file.Damage.Same(f.files[file.Name]) {
 			continue
 		}
 		if fresh++; fresh <= maxNamed {

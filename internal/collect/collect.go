@@ -98,14 +98,15 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 		e.reset()
 	}
 	c := e.pass(ctx, names)
-	if c.unmix {
-		// Files are gone that disagreed with others about a series. What is
-		// left may agree; which file said what is not kept, so learn it anew.
+	if c.unmix || c.mixed() && c.table.Lost() {
+		// Files are gone that disagreed with others about a series, or only
+		// would if they were still there. Which file said what is not kept, so
+		// learn anew from what is left.
 		c.snapshot.Release()
 		e.reset()
 		c = e.pass(ctx, names)
 	}
-	if c.table.Mixings() != c.mixings {
+	if c.mixed() {
 		// Files that were merged before it was known that they disagree were
 		// merged too simply. Now it is known.
 		c.snapshot.Release()
@@ -155,6 +156,9 @@ func (e *Engine) pass(ctx context.Context, names []string) *collection {
 	c.run(ctx, e.scanners)
 	return c
 }
+
+// mixed reports whether the pass found files that disagree about a series.
+func (c *collection) mixed() bool { return c.table.Mixings() != c.mixings }
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin(names []string) *collection {

@@ -9,7 +9,9 @@ package exposition
 import (
 	"io"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -43,8 +45,8 @@ func AppendSample(dst []byte, layout *series.Layout, id series.ID, value float64
 	return append(AppendValue(dst, value), '\n')
 }
 
-// AppendValue appends a value in its shortest form: as Prometheus itself
-// writes it, to the byte.
+// AppendValue appends a value in its shortest form, as Prometheus itself
+// writes it; but minus zero stays what it is.
 func AppendValue(dst []byte, value float64) []byte {
 	switch {
 	case value > 0 && value < 1e6 && value == math.Trunc(value):
@@ -83,9 +85,9 @@ func (w *Writer) Reset(to io.Writer) {
 
 // Snapshot writes all families of a snapshot.
 func (w *Writer) Snapshot(s *collect.Snapshot) error {
-	for _, family := range s.Layout.Families {
+	for _, family := range valid(s) {
 		w.buf = AppendFamily(w.buf, family.Name, family.Type)
-		for _, id := range family.Series() {
+		for _, id := range family.Series {
 			w.buf = AppendSample(w.buf, s.Layout, id, s.Value(id))
 			if len(w.buf) >= bufferSize && w.Flush() != nil {
 				return w.err
@@ -95,9 +97,42 @@ func (w *Writer) Snapshot(s *collect.Snapshot) error {
 	return w.err
 }
 
-// Families writes families of our own.
+// valid returns the families of a snapshot, as they can be shown with its
+// values: a histogram or summary with a count below zero, which only damage
+// makes, is an untyped family for each of its sample names. Some parsers would
+// refuse the whole page otherwise.
+func valid(s *collect.Snapshot) []series.Family {
+	negative := func(f series.Family) bool {
+		return (f.Type == discover.Histogram || f.Type == discover.Summary) &&
+			slices.ContainsFunc(f.Series, func(id series.ID) bool { return s.Value(id) < 0 && s.Layout.Counts(id) })
+	}
+	if !slices.ContainsFunc(s.Layout.Families, negative) {
+		return s.Layout.Families
+	}
+	var families []series.Family
+	for _, f := range s.Layout.Families {
+		if !negative(f) {
+			families = append(families, f)
+			continue
+		}
+		byName := map[string][]series.ID{}
+		for _, id := range f.Series {
+			byName[s.Layout.Name(id)] = append(byName[s.Layout.Name(id)], id)
+		}
+		for name, ids := range byName {
+			families = append(families, series.Family{Name: name, Type: discover.Untyped, Series: ids})
+		}
+	}
+	slices.SortFunc(families, func(a, b series.Family) int { return strings.Compare(a.Name, b.Name) })
+	return families
+}
+
+// Families writes families of our own, but for those without samples.
 func (w *Writer) Families(families []*dto.MetricFamily) error {
 	for _, family := range families {
+		if len(family.Metric) == 0 {
+			continue
+		}
 		if w.Flush() != nil {
 			return w.err
 		}

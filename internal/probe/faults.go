@@ -61,7 +61,7 @@ func (f *faults) reportFiles(s *collect.Snapshot) {
 			continue
 		}
 		if fresh++; fresh <= maxNamed {
-			f.log.Warn("Metric file is damaged; what follows the damage is absent",
+			f.log.Warn("Metric file is damaged; the damaged part is absent",
 				"file", file.Name, "reason", file.Damage.Reason, "err", file.Damage)
 		}
 	}

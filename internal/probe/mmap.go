@@ -49,7 +49,7 @@ func stats(s *collect.Snapshot) []*dto.MetricFamily {
 		}
 		groups[g].files++
 		groups[g].size += float64(f.Size)
-		groups[g].used += float64(f.Used)
+		groups[g].used += float64(min(f.Used, f.Size)) // a damaged file may claim more
 		groups[g].entries += float64(f.Entries)
 	}
 	var files, size, used, entries, faults []sample

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"gitlab-metrics-exporter/internal/discover"
 )
@@ -29,11 +30,8 @@ type Layout struct {
 type Family struct {
 	Name   string
 	Type   discover.Type
-	series []ID
+	Series []ID // in order
 }
-
-// Series returns the IDs of the family's series, in order.
-func (f Family) Series() []ID { return f.series }
 
 // Len returns the number of series.
 func (l *Layout) Len() int { return len(l.order) }
@@ -54,6 +52,16 @@ func (l *Layout) AppendText(dst []byte, id ID) []byte {
 		dst = append(dst, '}')
 	}
 	return dst
+}
+
+// Name returns the name of the series' sample.
+func (l *Layout) Name(id ID) string { return l.names[l.lines[id].name] }
+
+// Counts reports whether the series, of a histogram or summary, counts
+// something: it is a bucket or a count.
+func (l *Layout) Counts(id ID) bool {
+	name := l.Name(id)
+	return strings.HasSuffix(name, "_bucket") || strings.HasSuffix(name, "_count")
 }
 
 // Layout returns the order of the series that are there now.
@@ -151,7 +159,7 @@ func (t *Table) families(order []ID, r resolution) []Family {
 		for n < len(order) && home(order[n]) == name {
 			n++
 		}
-		families = append(families, Family{Name: name, Type: r.types[name], series: order[:n:n]})
+		families = append(families, Family{Name: name, Type: r.types[name], Series: order[:n:n]})
 		order = order[n:]
 	}
 	return families

@@ -43,8 +43,9 @@ type resolution struct {
 //  1. A family has the type of the files it is in. If they disagree it is
 //     untyped.
 //  2. A histogram or summary is untyped if something it holds cannot stand in
-//     one: a bucket without a number in le, a sample of the family's own name
-//     in a histogram; or if another family has the name of one of its samples.
+//     one: a bucket without a number in le, a sum or count with that label, a
+//     sample of the histogram's own name; or if another family has the name of
+//     one of its samples.
 //  3. A sample name that its family's type does not have is a family of its
 //     own.
 //
@@ -160,10 +161,10 @@ func fits(t discover.Type, u use) bool {
 	switch t {
 	case discover.Histogram:
 		return rank == rankBucket && u.flags&(noLe|badLe) == 0 ||
-			(rank == rankSum || rank == rankCount) && u.flags&badLe == 0
+			(rank == rankSum || rank == rankCount) && u.flags&hasLe == 0
 	case discover.Summary:
 		return rank == rankPlain && u.flags&(noQuantile|badQuantile) == 0 ||
-			(rank == rankSum || rank == rankCount) && u.flags&badQuantile == 0
+			(rank == rankSum || rank == rankCount) && u.flags&hasQuantile == 0
 	}
 	return rank == rankPlain
 }

@@ -89,6 +89,7 @@ type Table struct {
 	sampleNo map[[2]uint32]uint32 // by number of the family's name and the sample's
 
 	live    int            // records with refs
+	lost    bool           // there was a series that is gone
 	mixed   map[ID]typeSet // series that files of different kinds or families name: their types
 	changed bool           // the last layout no longer holds
 	resort  bool           // nor does its order
@@ -317,7 +318,7 @@ func (t *Table) Release(ids []ID) {
 		r := &t.records[id]
 		if r.refs--; r.refs == 0 {
 			t.live--
-			t.changed = true
+			t.lost, t.changed = true, true
 		}
 	}
 }
@@ -339,6 +340,10 @@ func (t *Table) Mixed(id ID) bool {
 // Mixings returns a number that grows whenever [Table.Mixed] becomes true of a
 // series, and is 0 as long as it is true of none.
 func (t *Table) Mixings() int { return len(t.mixed) }
+
+// Lost reports whether there ever was a series that is gone now. If it comes
+// back in a file of another kind, the table takes it for mixed.
+func (t *Table) Lost() bool { return t.lost }
 
 // AppendInitial appends to values what a merge starts from, for each ID from
 // len(values) on.

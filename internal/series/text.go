@@ -39,8 +39,10 @@ type wording struct {
 type flags uint8
 
 const (
-	noLe flags = 1 << iota
-	badLe
+	hasLe flags = 1 << iota
+	noLe
+	badLe // it is not a number
+	hasQuantile
 	noQuantile
 	badQuantile
 )
@@ -84,16 +86,16 @@ func wordLabels(dst []byte, labels []format.Label, last int) (text, end []byte, 
 
 // note takes the label le or quantile into account.
 func (w *wording) note(label format.Label) {
-	missing, bad := noLe, badLe
+	has, missing, bad := hasLe, noLe, badLe
 	if string(label.Name) == "quantile" {
-		missing, bad = noQuantile, badQuantile
+		has, missing, bad = hasQuantile, noQuantile, badQuantile
 	}
 	value, err := parseBound(string(label.Value))
 	if err != nil || math.IsNaN(value) {
 		w.flags |= bad
 		value = math.NaN()
 	}
-	w.flags &^= missing
+	w.flags = w.flags&^missing | has
 	w.value = value
 }
 
@@ -118,31 +120,30 @@ func arrange(key *format.Key, perProcess bool, pid string) error {
 			*name = append([]byte(exported), *name...)
 		}
 	}
-	if perProcess {
-		for rename(key.Labels, pidName) {
-		}
-		key.Labels = append(key.Labels, format.Label{Name: pidName, Value: []byte(pid)})
-	}
 	slices.SortFunc(key.Labels, byName)
 	for i := 1; i < len(key.Labels); i++ {
 		if bytes.Equal(key.Labels[i].Name, key.Labels[i-1].Name) {
 			return errDuplicateLabel
 		}
 	}
+	if perProcess {
+		rename(key.Labels, pidName)
+		key.Labels = append(key.Labels, format.Label{Name: pidName, Value: []byte(pid)})
+		slices.SortFunc(key.Labels, byName)
+	}
 	return nil
 }
 
-// rename gives the label called name, if there is one, a free name.
-func rename(labels []format.Label, name []byte) bool {
+// rename gives the label called name, if there is one, a free name. No two
+// labels may have the same name.
+func rename(labels []format.Label, name []byte) {
 	at := slices.IndexFunc(labels, func(l format.Label) bool { return bytes.Equal(l.Name, name) })
 	if at < 0 {
-		return false
+		return
 	}
 	fresh := append([]byte(exported), name...)
-	for rename(labels, fresh) {
-	}
+	rename(labels, fresh)
 	labels[at].Name = fresh
-	return true
 }
 
 // byName orders labels by name, but the labels that families are arranged by

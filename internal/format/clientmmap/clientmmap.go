@@ -35,7 +35,6 @@ package clientmmap
 import (
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"math"
 
 	"gitlab-metrics-exporter/internal/format"
@@ -108,41 +107,11 @@ func Float(b []byte) float64 {
 	return math.Float64frombits(binary.LittleEndian.Uint64(b))
 }
 
-// All returns the entries of a whole file's content, in file order. If the
-// file is damaged the sequence ends with a zero Entry and a
-// [format.Damage]; the entries before it are sound.
-func All(image []byte) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		used := Used(image)
-		limit := min(used, int64(len(image)))
-		at := int64(HeaderSize)
-		for {
-			e, bad := At(image[min(at, limit):], at, limit)
-			if bad != nil && used > limit {
-				break // the cut is the fault, not the entry that it cuts
-			}
-			if bad != nil {
-				yield(Entry{}, bad)
-				return
-			}
-			if e.End == 0 {
-				break
-			}
-			if !yield(e, nil) {
-				return
-			}
-			at = e.End
-		}
-		if used > limit {
-			yield(Entry{}, Cut(used, int64(len(image))))
-		}
-	}
-}
-
 // Cut is the damage of a file that says it holds more than it has.
 func Cut(used, size int64) *format.Damage {
 	return &format.Damage{
 		Reason: format.Truncated,
+		Offset: -1,
 		Detail: fmt.Sprintf("used is %d bytes but the file has %d", used, size),
 	}
 }

@@ -1,0 +1,109 @@
+package probe_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// TestFaults: each fault is logged when it begins and when it ends, and not in
+// between.
+func TestFaults(t *testing.T) {
+	const damaged = "WARN Metric file is damaged; file="
+	const mended = "INFO Metric file is no longer damaged; file="
+	const a, b = "counter_1-0.db", "counter_2-0.db"
+	dir := filepath.Join(t.TempDir(), "metrics")
+	cut := healthy[:20]
+	// In what it says of the entry that does not fit, the sizes change with the
+	// file.
+	overrun := func(size int) []byte {
+		content := make([]byte, size)
+		copy(content, image(`["app_total","app_total",[],[]]`))
+		content[0], content[1] = byte(size), byte(size>>8)
+		copy(content[8:], []byte{0xff, 0xff, 0, 0})
+		return content
+	}
+	steps := []struct {
+		what string
+		do   func()
+		want []string
+	}{
+		{"no directory", func() {}, []string{"WARN Metrics directory cannot be read;"}},
+		{"directory", func() { must(t, os.Mkdir(dir, 0o700)); write(t, dir, a, healthy) }, []string{"INFO Metrics directory can be read now;"}},
+		{"healthy files", func() { write(t, dir, b, healthy) }, nil},
+		{"one is cut", func() { write(t, dir, b, cut) }, []string{damaged + b + " reason=truncated"}},
+		{"both are", func() { write(t, dir, a, cut) }, []string{damaged + a + " reason=truncated"}},
+		{"a bad name", func() { write(t, dir, "counter.db", cut) }, []string{damaged + "counter.db reason=name"}},
+		{"one is whole", func() { write(t, dir, a, healthy) }, []string{mended + a}},
+		{"another fault of the same file", func() { write(t, dir, b, image("[")) }, []string{damaged + b + " reason=key"}},
+		{"a file goes with its fault", func() { must(t, os.Remove(filepath.Join(dir, "counter.db"))) }, []string{mended + "counter.db"}},
+		{"an entry that does not fit", func() { write(t, dir, a, overrun(100)) }, []string{damaged + a + " reason=entry"}},
+		{"its file grows", func() { write(t, dir, a, overrun(200)) }, nil},
+		{"and grows", func() { write(t, dir, a, overrun(300)) }, nil},
+		{"directory removed", func() { must(t, os.Rename(dir, dir+".old")) }, []string{"WARN Metrics directory cannot be read;"}},
+		{"not a directory", func() { must(t, os.WriteFile(dir, nil, 0o600)) }, []string{"WARN Metrics directory cannot be read;"}},
+		{"back, as it was", func() {
+			must(t, os.Remove(dir))
+			must(t, os.Rename(dir+".old", dir))
+		}, []string{"INFO Metrics directory can be read now;"}},
+		{"all well", func() { write(t, dir, a, healthy); write(t, dir, b, healthy) }, []string{mended + a, mended + b}},
+	}
+	s, j := newSet(dir)
+	for _, step := range steps {
+		step.do()
+		for i := range 3 {
+			scrape(t, s)
+			if i > 0 {
+				step.want = nil
+			}
+			sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
+			if diff := cmp.Diff(step.want, j.take(), sorted, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s, scrape %d: log: -want +got\n%s", step.what, i, diff)
+			}
+		}
+	}
+}
+
+// TestManyFaults: so many files are damaged that naming all of them would
+// flood the log.
+func TestManyFaults(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 100 {
+		write(t, dir, fmt.Sprintf("counter_%d-0.db", i), healthy[:20])
+	}
+	s, j := newSet(dir)
+	scrape(t, s)
+	lines := j.take()
+	if len(lines) != 21 || lines[20] != "WARN More metric files are damaged; files=80" {
+		t.Errorf("%d lines, the last of them %q", len(lines), lines[len(lines)-1])
+	}
+	scrape(t, s)
+	if lines := j.take(); len(lines) != 0 {
+		t.Errorf("and once more: %q", lines)
+	}
+}
+
+// TestCanceledIsNoFault: a client that leaves says nothing about files.
+func TestCanceledIsNoFault(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "counter_1-0.db", healthy[:20])
+	s, j := newSet(dir)
+	scrape(t, s)
+	j.take()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 10 {
+		s.Scrape(ctx).Release()
+	}
+	scrape(t, s)
+	for _, line := range j.take() {
+		if line != "WARN Scrape ended before all metric files were read;" {
+			t.Errorf("log: %q", line)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package probe
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/exposition"
+)
+
+// These tests are white-box: they put probes of their own into a set.
+
+const patience = 30 * time.Second
+
+func setOf(probes ...probe) *Set {
+	return &Set{engine: collect.New(""), probes: probes, faults: faults{log: slog.New(slog.DiscardHandler)}}
+}
+
+// outcomes returns which probes of a page were successful.
+func outcomes(p *Page) map[string]bool {
+	got := map[string]bool{}
+	for _, f := range p.families {
+		if f.GetName() == "gme_probe_success" {
+			for _, m := range f.Metric {
+				got[m.Label[0].GetValue()] = m.GetGauge().GetValue() == 1
+			}
+		}
+	}
+	return got
+}
+
+func brings(name string) func(*scrape) (part, error) {
+	return func(*scrape) (part, error) {
+		return part{families: []*dto.MetricFamily{gauge(name, "Help.", sample{value: 1})}}, nil
+	}
+}
+
+// TestProbesRunSideBySide: each waits until all others run.
+func TestProbesRunSideBySide(t *testing.T) {
+	const n = 5
+	var all sync.WaitGroup
+	all.Add(n)
+	var probes []probe
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		probes = append(probes, probe{name, func(*scrape) (part, error) {
+			all.Done()
+			all.Wait()
+			return part{}, nil
+		}})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got := outcomes(setOf(probes...).Scrape(ctx))
+	for _, p := range probes {
+		if !got[p.name] {
+			t.Errorf("%s did not succeed", p.name)
+		}
+	}
+}
+
+// TestSlowProbe: a probe that heeds nothing costs its own part, and the page
+// comes at the deadline.
+func TestSlowProbe(t *testing.T) {
+	release := make(chan struct{})
+	ended := make(chan struct{})
+	s := setOf(
+		probe{"slow", func(*scrape) (part, error) {
+			defer close(ended)
+			<-release
+			return brings("gme_slow")(nil)
+		}},
+		probe{"quick", brings("gme_quick")},
+	)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	start := time.Now()
+	p := s.Scrape(ctx)
+	if took := time.Since(start); took > patience {
+		t.Errorf("the page took %v", took)
+	}
+	if ctx.Err() == nil {
+		t.Error("the page came before the deadline")
+	}
+	if got := outcomes(p); got["slow"] || !got["quick"] {
+		t.Errorf("gme_probe_success: %v", got)
+	}
+	for _, f := range p.families {
+		if f.GetName() == "gme_slow" {
+			t.Error("it has what came too late")
+		}
+	}
+	// What comes too late goes nowhere, and holds up nobody.
+	close(release)
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the slow probe does not end")
+	}
+	p.Release()
+}
+
+// TestProbePanics: a panic is that probe's failure, nobody else's.
+func TestProbePanics(t *testing.T) {
+	s := setOf(
+		probe{"bad", func(*scrape) (part, error) { panic("out of order") }},
+		probe{"good", brings("gme_good")},
+	)
+	p := s.Scrape(t.Context())
+	defer p.Release()
+	if got := outcomes(p); got["bad"] || !got["good"] {
+		t.Errorf("gme_probe_success: %v", got)
+	}
+}
+
+// TestLateProbeKeepsSnapshot: a page is released while a probe still looks at
+// the snapshot that both share; nobody may write into that.
+func TestLateProbeKeepsSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	looked := make(chan struct{})
+	release := make(chan struct{})
+	late := make(chan *collect.Snapshot, 1)
+	s := setOf(
+		probe{"first", func(s *scrape) (part, error) {
+			p, err := runMmap(s)
+			close(looked)
+			return p, err
+		}},
+		probe{"late", func(s *scrape) (part, error) {
+			snapshot, err := s.snapshot()
+			<-release
+			late <- snapshot
+			return part{}, err
+		}},
+	)
+	s.engine = collect.New(dir)
+	go func() { // the page is made of what is there by then
+		<-looked
+		for deadline := time.Now().Add(100 * time.Millisecond); time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	p := s.Scrape(ctx)
+	if p.complete {
+		t.Error("the page waited")
+	}
+	if err := p.Write(exposition.NewWriter(new(nothing))); err != nil {
+		t.Error(err)
+	}
+	p.Release()
+	close(release)
+	if snapshot := <-late; snapshot.Layout == nil {
+		t.Error("the snapshot was given back while a probe looked at it")
+	}
+}
+
+type nothing struct{}
+
+func (*nothing) Write(p []byte) (int, error) { return len(p), nil }

@@ -70,6 +70,9 @@ func Main(args []string, out, errs io.Writer) int {
 		return exited
 	case err != nil:
 		err = usageError{fmt.Errorf("%w; see %s --help", err, Name)}
+		if wrong := wrongSwitch(); wrong != nil {
+			err = wrong
+		}
 	default:
 		err = commands[name]()
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,7 @@ func watchParent(ctx context.Context, pid int, log *slog.Logger) (context.Contex
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil, misuse("--parent.pid (GME_PARENT_PID) is %d: %w", pid, err)
+		return nil, wrong("parent.pid", "GME_PARENT_PID", strconv.Itoa(pid), "%v", err)
 	}
 	watched, end := context.WithCancel(ctx)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ func watchParent(ctx context.Context, pid int, log *slog.Logger) (context.Contex
 		return ctx, nil
 	}
 	if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
-		return nil, misuse("--parent.pid (GME_PARENT_PID) is %d: %w", pid, err)
+		return nil, wrong("parent.pid", "GME_PARENT_PID", strconv.Itoa(pid), "%v", err)
 	}
 	watched, end := context.WithCancel(ctx)
 	go func() {

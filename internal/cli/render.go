@@ -28,7 +28,7 @@ func render(dir string, t terminal) error {
 	}
 	for _, f := range snapshot.Files {
 		if f.Damage != nil {
-			fmt.Fprintf(t.err, "%s: warning: %s: %v\n", Name, f.Name, f.Damage)
+			fmt.Fprintf(t.err, "%s: warning: %s: %v\n", Name, printable(f.Name), f.Damage)
 		}
 	}
 	w := exposition.NewWriter(t.out)

@@ -54,6 +54,9 @@ SIGTERM and SIGINT end it, SIGHUP opens the log file again.`)
 // serve runs a server until it is told to end: by a signal, by ctx, or by the
 // end of the parent process. It calls ready once its addresses are known.
 func serve(ctx context.Context, c config, t terminal, ready func(addresses []string)) error {
+	if err := c.checkFiles(); err != nil {
+		return err
+	}
 	log, reopen, err := c.log.open(t.err)
 	if err != nil {
 		return err
@@ -94,7 +97,7 @@ func explain(err error) error {
 	case errors.Is(err, syscall.EACCES):
 		return misuse("%w: ports below 1024 are for root; choose another with --web.listen-address or GME_SERVER_PORT", err)
 	}
-	return usageError{err}
+	return misuse("%w; check --server.host (GME_SERVER_HOST), --web.listen-address (GME_WEB_LISTEN_ADDRESS) or the sockets of systemd", err)
 }
 
 // handleSignals makes SIGHUP open the log again, and nothing of the signals

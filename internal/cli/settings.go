@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,7 +114,11 @@ func (s *settings) checkAddress(c *config) error {
 	if s.systemd {
 		return nil
 	}
-	for _, address := range s.addresses {
+	for i, address := range s.addresses {
+		if port, all := strings.CutPrefix(address, "*:"); all {
+			address = ":" + port
+			c.listening.Addresses[i] = address
+		}
 		_, port, err := net.SplitHostPort(address)
 		if err != nil || !isPort(port) {
 			return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address, "must be HOST:PORT with a port from 0 to 65535")
@@ -158,10 +163,10 @@ func (s *settings) checkTLS(*config) error {
 }
 
 func (s *settings) checkPath(*config) error {
-	path := s.telemetryPath
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} ?#") || strings.Contains(path, "//") ||
-		strings.HasSuffix(path, "/") || slices.Contains(web.Reserved, path) || strings.HasPrefix(path, "/debug/pprof/") {
-		return wrong("web.telemetry-path", "GME_WEB_TELEMETRY_PATH", path,
+	p := s.telemetryPath
+	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.ContainsAny(p, "{} ?#%") ||
+		slices.Contains(web.Reserved, p) || strings.HasPrefix(p, "/debug/pprof/") {
+		return wrong("web.telemetry-path", "GME_WEB_TELEMETRY_PATH", p,
 			"must be a plain path such as /metrics, and none of %s", strings.Join(web.Reserved, ", "))
 	}
 	return nil
@@ -174,9 +179,11 @@ func (s *settings) checkNumbers(c *config) (err error) {
 	if s.parentPID == "" {
 		return nil
 	}
-	if c.parentPID, err = strconv.Atoi(s.parentPID); err != nil || c.parentPID < 1 {
+	pid, err := strconv.ParseInt(s.parentPID, 10, 32)
+	if err != nil || pid < 1 {
 		return wrong("parent.pid", "GME_PARENT_PID", s.parentPID, "must be a process id")
 	}
+	c.parentPID = int(pid)
 	return nil
 }
 
@@ -186,6 +193,32 @@ func (s *settings) checkLog(*config) error {
 	}
 	if !slices.Contains(formats, s.logFormat) {
 		return wrong("log.format", "GME_LOG_FORMAT", s.logFormat, "must be one of %s", strings.Join(formats, ", "))
+	}
+	return nil
+}
+
+// checkFiles checks the content of the files that settings name.
+func (c *config) checkFiles() error {
+	l := c.listening
+	if err := web.CheckCertificate(l.CertFile, l.KeyFile); err != nil {
+		return wrong("server.cert-file", "GME_CERT_FILE", l.CertFile, "with --server.cert-key (GME_CERT_KEY) %q: %v", l.KeyFile, err)
+	}
+	if err := web.CheckConfigFile(l.ConfigFile); err != nil {
+		return wrong("web.config.file", "GME_WEB_CONFIG_FILE", l.ConfigFile, "%v", err)
+	}
+	return nil
+}
+
+// wrongSwitch returns the error for a variable that must be true or false and
+// is not, if there is one.
+func wrongSwitch() error {
+	for flag, variable := range map[string]string{
+		"web.systemd-socket": "GME_WEB_SYSTEMD_SOCKET", "web.enable-pprof": "GME_WEB_ENABLE_PPROF",
+	} {
+		value := os.Getenv(variable)
+		if _, err := strconv.ParseBool(value); value != "" && err != nil {
+			return wrong(flag, variable, value, "must be true or false")
+		}
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func newWorker(dir string, number int) (*worker, error) {
 		writer: map[string]*clientmmap.Writer{},
 		values: map[string]*value{},
 	}
-	return w, w.work()
+	return w, errors.Join(w.request(), w.work()) // so that every file is there
 }
 
 func (w *worker) close() {

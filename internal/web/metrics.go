@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,13 +75,20 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	page := m.scrape(ctx)
 	defer page.Release()
 	setWriteDeadline(w, start.Add(timeout+sendTime))
-	if err := m.send(w, page, zipped); err != nil && !gone(r, err) {
+	err := m.send(w, page, zipped)
+	if err != nil && !gone(r, err) {
 		m.log.Warn("Page was not sent", "err", err, "remote", r.RemoteAddr)
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler) // or half a page would look like a whole one
 	}
 }
 
 // gone reports whether an error says no more than that the client left.
 func gone(r *http.Request, err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false // it is there, but does not read
+	}
 	return r.Context().Err() != nil || errors.Is(err, net.ErrClosed)
 }
 

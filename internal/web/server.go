@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -38,7 +40,7 @@ type Listening struct {
 // A Server is a handler and the sockets it listens on.
 type Server struct {
 	handler   *Handler
-	http      *http.Server
+	servers   []*http.Server // one for each listener: exporter-toolkit changes them
 	listening Listening
 	listeners []net.Listener
 	log       *slog.Logger
@@ -50,31 +52,52 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 		handler:   h,
 		listening: l,
 		log:       log,
-		http: &http.Server{
+	}
+	if err := CheckConfigFile(l.ConfigFile); err != nil {
+		return nil, fmt.Errorf("web configuration file %q: %w", l.ConfigFile, err)
+	}
+	config, err := certificate(l.CertFile, l.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %q with key %q: %w", l.CertFile, l.KeyFile, err)
+	}
+	if s.listeners, err = open(l); err != nil {
+		return nil, err
+	}
+	for range s.listeners {
+		s.servers = append(s.servers, &http.Server{
 			Handler:           h,
+			TLSConfig:         config.Clone(),
 			ReadHeaderTimeout: readTimeout,
 			ReadTimeout:       readTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		},
-	}
-	if err := toolkit.Validate(l.ConfigFile); err != nil {
-		return nil, fmt.Errorf("web configuration file %q: %w", l.ConfigFile, err)
-	}
-	if l.CertFile != "" {
-		config, err := toolkit.ConfigToTLSConfig(&toolkit.TLSConfig{TLSCertPath: l.CertFile, TLSKeyPath: l.KeyFile})
-		if err != nil {
-			return nil, fmt.Errorf("certificate %q with key %q: %w", l.CertFile, l.KeyFile, err)
-		}
-		config.MinVersion = tls.VersionTLS12
-		s.http.TLSConfig = config
-	}
-	var err error
-	if s.listeners, err = open(l); err != nil {
-		return nil, err
+		})
 	}
 	return s, nil
+}
+
+// CheckConfigFile reports what is wrong with a file of exporter-toolkit, or
+// with what it names. "" is right.
+func CheckConfigFile(path string) error { return toolkit.Validate(path) }
+
+// CheckCertificate reports what is wrong with a certificate and its key.
+func CheckCertificate(certFile, keyFile string) error {
+	_, err := certificate(certFile, keyFile)
+	return err
+}
+
+// certificate returns the TLS settings for a certificate, nil for none.
+func certificate(certFile, keyFile string) (*tls.Config, error) {
+	if certFile == "" {
+		return nil, nil
+	}
+	config, err := toolkit.ConfigToTLSConfig(&toolkit.TLSConfig{TLSCertPath: certFile, TLSKeyPath: keyFile})
+	if err != nil {
+		return nil, err
+	}
+	config.MinVersion = tls.VersionTLS12
+	return config, nil
 }
 
 func open(l Listening) ([]net.Listener, error) {
@@ -82,6 +105,9 @@ func open(l Listening) ([]net.Listener, error) {
 		listeners, err := activation.Listeners()
 		if err == nil && len(listeners) == 0 {
 			err = errors.New("no sockets were passed")
+		}
+		if err == nil && slices.Contains(listeners, nil) {
+			err = errors.New("one of the sockets that were passed is none to listen on")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("systemd sockets: %w", err)
@@ -114,24 +140,21 @@ func (s *Server) Addresses() []string {
 // Serve serves until ctx ends or a listener fails. When ctx ends it answers
 // what is under way, for a short while, and returns nil.
 func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, len(s.listeners)+1)
-	if s.listening.CertFile != "" {
-		for _, l := range s.listeners {
+	failed := make(chan error, len(s.listeners))
+	flags := &toolkit.FlagConfig{WebConfigFile: &s.listening.ConfigFile}
+	for i, l := range s.listeners {
+		if s.listening.CertFile != "" {
 			s.log.Info("Listening on", "address", l.Addr().String(), "tls", true)
-			go func() { failed <- s.http.ServeTLS(l, "", "") }()
+			go func() { failed <- s.servers[i].ServeTLS(l, "", "") }()
+			continue
 		}
-	} else {
-		none := false
-		flags := &toolkit.FlagConfig{
-			WebListenAddresses: &s.listening.Addresses,
-			WebSystemdSocket:   &none, // the sockets are open already
-			WebConfigFile:      &s.listening.ConfigFile,
-		}
-		go func() { failed <- toolkit.ServeMultiple(s.listeners, s.http, flags, s.log) }()
+		go func() { failed <- toolkit.Serve(l, s.servers[i], flags, s.log) }()
 	}
 	select {
 	case err := <-failed:
-		s.http.Close()
+		for _, server := range s.servers {
+			server.Close()
+		}
 		return err
 	case <-ctx.Done():
 		return s.stop()
@@ -144,9 +167,15 @@ func (s *Server) stop() error {
 	s.log.Info("Stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.log.Warn("Scrapes under way are cut off", "after", shutdownTimeout)
-		s.http.Close()
+	var wait sync.WaitGroup
+	for _, server := range s.servers {
+		wait.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				s.log.Warn("Connections that are still open are cut off", "after", shutdownTimeout)
+				server.Close()
+			}
+		})
 	}
+	wait.Wait()
 	return nil
 }

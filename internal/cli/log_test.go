@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLogLevels(t *testing.T) {
+	for i, level := range levels {
+		var out bytes.Buffer
+		log, reopen, err := logConfig{level: level, format: "logfmt"}.open(&out)
+		if err != nil {
+			t.Fatalf("%s: %v", level, err)
+		}
+		log.Debug("one")
+		log.Info("two")
+		log.Warn("three")
+		log.Error("four")
+		if got, want := strings.Count(out.String(), "\n"), len(levels)-1-i; got != want {
+			t.Errorf("%s: %d lines, want %d:\n%s", level, got, want, out.String())
+		}
+		if err := reopen(); err != nil {
+			t.Errorf("%s: reopen: %v", level, err)
+		}
+	}
+}
+
+// TestQuietTouchesNoFile: not even one that could not be opened.
+func TestQuietTouchesNoFile(t *testing.T) {
+	var out bytes.Buffer
+	log, reopen, err := logConfig{level: "quiet", format: "logfmt", file: filepath.Join(t.TempDir(), "missing", "log")}.open(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Error("nobody hears it")
+	if err := reopen(); err != nil {
+		t.Error(err)
+	}
+	if log.Enabled(t.Context(), slog.LevelError) || out.Len() != 0 {
+		t.Errorf("it is not quiet: %q", out.String())
+	}
+}
+
+func TestLogFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	var out bytes.Buffer
+	log, reopen, err := logConfig{level: "info", format: "json", file: file}.open(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := func(path string) string {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	log.Info("one")
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("two") // until it is told, the file is the one that it has
+	if err := reopen(); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("three")
+	if old := content(file + ".1"); strings.Count(old, "\n") != 2 || !strings.Contains(old, `"msg":"two"`) {
+		t.Errorf("the old file: %s", old)
+	}
+	if now := content(file); strings.Count(now, "\n") != 1 || !strings.Contains(now, `"msg":"three"`) {
+		t.Errorf("the new file: %s", now)
+	}
+
+	// What cannot be opened costs nothing.
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := reopen(); err == nil {
+		t.Error("a directory was opened as a log file")
+	}
+	log.Info("four")
+	if out.Len() != 0 {
+		t.Errorf("with a file nothing goes to standard error: %q", out.String())
+	}
+}
+
+func TestLogFileErrors(t *testing.T) {
+	_, _, err := logConfig{level: "info", format: "logfmt", file: filepath.Join(t.TempDir(), "missing", "log")}.open(nil)
+	if !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "--log.file (GME_LOG_FILE)") {
+		t.Errorf("the error is %v", err)
+	}
+}

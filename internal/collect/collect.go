@@ -122,12 +122,15 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 // keepGone is how many series that are gone are not worth forgetting.
 const keepGone = 4096
 
+// keepBulk is the same for huge keys, in bytes.
+const keepBulk = 1 << 20
+
 // mostlyGone reports whether most of what the table holds is not there any
-// more. Then it is cheaper, and much simpler, to learn the rest anew than to
-// sort out the table.
+// more, or something huge may not be. Then it is cheaper, and much simpler, to
+// learn the rest anew than to sort out the table.
 func (e *Engine) mostlyGone() bool {
 	gone := e.table.Len() - e.table.Live()
-	return gone > keepGone && gone > e.table.Live()
+	return gone > keepGone && gone > e.table.Live() || e.table.Lost() && e.table.Bulk() > keepBulk
 }
 
 // reset forgets everything that was learnt.
@@ -142,13 +145,16 @@ type collection struct {
 	snapshot *Snapshot
 	mixings  int // of the table, at the start
 
-	mu    sync.Mutex // protects what follows
-	table *series.Table
-	next  int       // the next file to scan
-	turn  int       // the next file to merge
-	moved sync.Cond // turn has moved
-	unmix bool      // a file was forgotten while files disagree
-	first map[series.ID]discover.Rule
+	tableLock sync.RWMutex // protects the next two
+	table     *series.Table
+	unmix     bool // a file was forgotten while files disagree
+
+	mu    sync.Mutex // protects the next three
+	next  int        // the next file to scan
+	turn  int        // the next file to merge
+	moved sync.Cond  // turn has moved
+
+	first map[series.ID]discover.Rule // belongs to the scanner whose turn it is
 }
 
 func (e *Engine) pass(ctx context.Context, names []string) *collection {
@@ -203,11 +209,9 @@ func (c *collection) run(ctx context.Context, scanners []*scanner) {
 // work scans files until there is none left, and merges each when its turn
 // has come.
 func (s *scanner) work(ctx context.Context) {
+	defer s.window.shrink()
 	for {
-		s.mu.Lock()
-		i := s.next
-		s.next++
-		s.mu.Unlock()
+		i := s.take()
 		if i >= len(s.files) {
 			return
 		}
@@ -215,22 +219,43 @@ func (s *scanner) work(ctx context.Context) {
 		if ctx.Err() == nil {
 			s.scan(ctx, f)
 		}
-		s.mu.Lock()
-		for s.turn != i {
-			s.moved.Wait()
-		}
+		s.await(i)
 		s.merge(f, s.values)
-		s.turn++
-		s.moved.Broadcast()
-		s.mu.Unlock()
+		s.pass()
 	}
 }
 
-// merge merges the values of f's entries. The caller holds mu.
+// take returns the next file to scan.
+func (c *collection) take() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next++
+	return c.next - 1
+}
+
+// await waits until it is the turn of file i to be merged; pass ends its turn.
+func (c *collection) await(i int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.turn != i {
+		c.moved.Wait()
+	}
+}
+
+func (c *collection) pass() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	c.moved.Broadcast()
+}
+
+// merge merges the values of f's entries. The caller has its turn.
 func (c *collection) merge(f *file, values []float64) {
 	if len(values) != f.column.n {
 		return // the collection was cut short, and fails
 	}
+	c.tableLock.RLock()
+	defer c.tableLock.RUnlock()
 	into := c.table.AppendInitial(c.snapshot.values)
 	c.snapshot.values = into
 	mixed := c.table.Mixings() > 0

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"gitlab-metrics-exporter/internal/format/clientmmap"
@@ -28,7 +27,7 @@ type block struct {
 
 func newColumn() column { return column{end: clientmmap.HeaderSize} }
 
-// add adds the entry e, whose last eight bytes before the value are tail.
+// add adds the entry e, whose key ends with tail.
 func (c *column) add(e clientmmap.Entry, id series.ID, tail uint64) {
 	i := c.n % blockLen
 	if i == 0 {
@@ -55,11 +54,11 @@ func (c *column) ids(f func(ids []series.ID)) {
 // still holds the entries that the column knows; if not, dst means nothing.
 //
 // To decide that it compares every key's length with what the value's place
-// says, and a checksum over the eight bytes before every value: the end of the
-// key, and spaces. They share a cache line with what is read anyway. What can
-// slip through is a file with the same device, inode and birth time whose keys
-// have the same lengths and the same ends, one by one, but differ before: a
-// file wiped and rewritten in place, between two scrapes, to the same plan.
+// says, and a checksum over the last eight bytes of every key, which share a
+// cache line with what is read anyway. What can slip through is a file with the
+// same device, inode and birth time whose keys have the same lengths and the
+// same ends, one by one, but differ before: a file wiped and rewritten in place,
+// between two scrapes, to the same plan.
 func (c *column) values(w *window, dst []float64) ([]float64, bool) {
 	dst = slices.Grow(dst, c.n)[:c.n]
 	at, check, done := int64(clientmmap.HeaderSize), uint64(0), 0
@@ -84,18 +83,25 @@ func (b *block) values(w *window, at int64, check uint64, dst []float64) (int64,
 				return at, check, false
 			}
 		}
-		if clientmmap.ValueOffset(at, w.uint32(at)) != value {
+		length := w.uint32(at)
+		if clientmmap.ValueOffset(at, length) != value {
 			return at, check, false
 		}
-		if value+8 > w.end && w.load(value-8, 16) != nil { // a key larger than the window
+		tail := tailOffset(at, length)
+		if value+8 > w.end && w.load(tail, int(value+8-tail)) != nil { // a key larger than the window
 			return at, check, false
 		}
-		last := w.buf[value-8-w.base:][:16]
-		check = fold(check, binary.LittleEndian.Uint64(last))
-		dst[i] = clientmmap.Float(last[8:])
+		check = fold(check, w.uint64(tail))
+		dst[i] = clientmmap.Float(w.buf[value-w.base:])
 		at = value + 8
 	}
 	return at, check, true
+}
+
+// tailOffset returns where the last eight bytes of a key lie. If the key is
+// shorter they begin with its length; in any case they never change.
+func tailOffset(at int64, length uint32) int64 {
+	return at + max(0, int64(length)-4)
 }
 
 // fold adds eight bytes to a checksum. Multiplying by an odd number loses

@@ -40,9 +40,10 @@ func newFile(path, name string) *file {
 // A scanner reads files, one at a time, for one collection.
 type scanner struct {
 	*collection
-	window *window
-	values []float64
-	header [clientmmap.HeaderSize]byte
+	window  *window
+	located []located
+	values  []float64
+	header  [clientmmap.HeaderSize]byte
 }
 
 // scan brings what is known of f up to date and leaves the value of each of
@@ -62,6 +63,7 @@ func (s *scanner) scan(ctx context.Context, f *file) {
 	}
 	if err != nil {
 		s.forget(f)
+		f.used = 0
 		damage = unreadable(err)
 	}
 	f.damage = damage
@@ -76,6 +78,8 @@ func unreadable(err error) *format.Damage {
 		return nil
 	case errors.As(err, &damage):
 		return damage
+	case errors.Is(err, unix.ENXIO):
+		return notRegular // a socket
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &format.Damage{Reason: format.Truncated, Offset: -1, Detail: "file shrinks while it is read"}
 	}
@@ -105,6 +109,8 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	return damage, err
 }
 
+var notRegular = &format.Damage{Reason: format.NotRegular, Offset: -1, Detail: "not a regular file"}
+
 // openFile opens a regular file, and nothing else.
 func openFile(path string) (fd int, id identity, err error) {
 	// Not blocking: a pipe of that name would wait for its writer for ever.
@@ -114,7 +120,7 @@ func openFile(path string) (fd int, id identity, err error) {
 	}
 	id, err = identify(fd)
 	if err == nil && !id.regular {
-		err = &format.Damage{Reason: format.NotRegular, Offset: -1, Detail: "not a regular file"}
+		err = notRegular
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -164,28 +170,54 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 }
 
 func (c *collection) source(f *file) *series.Source {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.tableLock.Lock()
+	defer c.tableLock.Unlock()
 	return c.table.Source(f.File)
+}
+
+// A located entry is one that lies wholly in the window.
+type located struct {
+	clientmmap.Entry
+	key series.KeyNo // if it is known
 }
 
 // learnWindow learns the entries that lie wholly in the window, from the
 // first that is not known on. Damage is left to the caller, who meets it next.
+//
+// Most keys are known, from other files. They are recognized side by side with
+// other scanners; what changes the table is done alone.
 func (s *scanner) learnWindow(f *file, source *series.Source) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	w := s.window
-	for at := f.column.end; at+5 <= w.end; at = f.column.end {
+	s.located = s.located[:0]
+	for at := f.column.end; at+5 <= w.end; {
 		e, damage := clientmmap.At(w.slice(at, w.end), at, w.limit)
 		if damage != nil || e.End == 0 || e.End > w.end {
-			return
+			break
 		}
-		id, err := s.table.Intern(w.slice(e.Key, e.KeyTo), source, clientmmap.ParseKey)
+		s.located = append(s.located, located{Entry: e})
+		at = e.End
+	}
+	s.recognize(source.Last())
+
+	s.tableLock.Lock()
+	defer s.tableLock.Unlock()
+	for _, e := range s.located {
+		id, err := s.table.Intern(w.slice(e.Key, e.KeyTo), e.key, source, clientmmap.ParseKey)
 		if err != nil {
-			f.addBadKey(e, err)
+			f.addBadKey(e.Entry, err)
 		}
-		f.column.add(e, id, w.uint64(e.Value-8))
+		start := e.Key - 4
+		f.column.add(e.Entry, id, w.uint64(tailOffset(start, uint32(e.KeyTo-e.Key))))
 		s.values = append(s.values, clientmmap.Float(w.slice(e.Value, e.End)))
+	}
+}
+
+func (s *scanner) recognize(last series.KeyNo) {
+	s.tableLock.RLock()
+	defer s.tableLock.RUnlock()
+	for i, e := range s.located {
+		last = s.table.Recognize(s.window.slice(e.Key, e.KeyTo), last)
+		s.located[i].key = last
 	}
 }
 
@@ -198,13 +230,8 @@ func (f *file) addBadKey(e clientmmap.Entry, err error) {
 
 // forget drops all that is known of f's content.
 func (c *collection) forget(f *file) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.release(f)
-}
-
-// release is forget for a caller that holds mu.
-func (c *collection) release(f *file) {
+	c.tableLock.Lock()
+	defer c.tableLock.Unlock()
 	if f.column.n > 0 && c.table.Mixings() > 0 {
 		c.unmix = true
 	}

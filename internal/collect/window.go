@@ -34,8 +34,12 @@ func newWindow() *window { return &window{buf: make([]byte, windowSize)} }
 // reset makes the window look at nothing yet of the first limit bytes of fd.
 func (w *window) reset(fd int, limit int64) {
 	w.fd, w.base, w.end, w.limit = fd, 0, 0, limit
+}
+
+// shrink lets the memory for a huge key go.
+func (w *window) shrink() {
 	if len(w.buf) > windowSize {
-		w.buf = make([]byte, windowSize) // a huge key was here; let it go
+		w.buf = make([]byte, windowSize)
 	}
 }
 

@@ -32,21 +32,25 @@ func (f *faults) report(dir string, s *collect.Snapshot, err error) {
 		return
 	}
 	if f.dir != "" {
-		f.log.Info("Metrics directory can be read now", "dir", dir)
+		f.log.Info("Metrics directory is read in full again", "dir", dir)
 		f.dir = ""
 	}
 	f.reportFiles(s)
 }
 
 func (f *faults) reportDir(dir string, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		f.log.Warn("Scrape ended before all metric files were read", "dir", dir, "err", err)
+	if errors.Is(err, context.Canceled) {
+		return // the client has left, which says nothing of the directory
+	}
+	if f.dir == err.Error() {
 		return
 	}
-	if f.dir != err.Error() {
-		f.dir = err.Error()
-		f.log.Warn("Metrics directory cannot be read", "dir", dir, "err", err)
+	f.dir = err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		f.log.Warn("The scrape's time was up before all metric files were read", "dir", dir)
+		return
 	}
+	f.log.Warn("Metrics directory cannot be read", "dir", dir, "err", err)
 }
 
 func (f *faults) reportFiles(s *collect.Snapshot) {
@@ -68,10 +72,17 @@ func (f *faults) reportFiles(s *collect.Snapshot) {
 	if fresh > maxNamed {
 		f.log.Warn("More metric files are damaged; the check command names all of them", "files", fresh-maxNamed)
 	}
+	mended := 0
 	for name := range f.files {
-		if _, still := now[name]; !still {
+		if _, still := now[name]; still {
+			continue
+		}
+		if mended++; mended <= maxNamed {
 			f.log.Info("Metric file is no longer damaged", "file", name)
 		}
+	}
+	if mended > maxNamed {
+		f.log.Info("More metric files are no longer damaged", "files", mended-maxNamed)
 	}
 	f.files = now
 }

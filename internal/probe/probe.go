@@ -125,6 +125,11 @@ func (s *Set) Scrape(ctx context.Context) *Page {
 		case r := <-results:
 			outcomes[r.index] = r.outcome
 		case <-ctx.Done():
+			// What is done counts, even if it was done this very moment.
+			for range len(results) {
+				r := <-results
+				outcomes[r.index] = r.outcome
+			}
 			return s.page(outcomes, time.Since(start).Seconds())
 		}
 	}

@@ -41,8 +41,11 @@ type Source struct {
 	kind  kind
 	pid   string
 	pidNo uint32
-	last  uint32 // number+1 of the key before, 0 if there is none
+	last  KeyNo // the key before
 }
+
+// A KeyNo stands for a key that a [Table] knows; 0 stands for none.
+type KeyNo uint32
 
 // kind is a file's metric type and merge rule.
 type kind struct {
@@ -65,13 +68,13 @@ type record struct {
 
 // A Table numbers series and knows which of them are still there.
 //
-// Methods of a Table must not be called concurrently. A [Layout] may be used
-// while its Table goes on changing.
+// Methods of a Table must not be called concurrently, but for Recognize, which
+// may be with itself. A [Layout] may be used while its Table goes on changing.
 type Table struct {
 	seed maphash.Seed
 
 	keys     keys
-	follower []uint32      // by number of the key: number+1 of the one that came after it last
+	follower []KeyNo       // by number of the key: the one that came after it last
 	ofKey    []ID          // by number of the key: its series without process, or None
 	ofKeyPID map[uint64]ID // by number of the key and of the process
 	pids     map[string]uint32
@@ -90,6 +93,7 @@ type Table struct {
 
 	live    int            // records with refs
 	lost    bool           // there was a series that is gone
+	bulk    int            // bytes of huge keys
 	mixed   map[ID]typeSet // series that files of different kinds or families name: their types
 	changed bool           // the last layout no longer holds
 	resort  bool           // nor does its order
@@ -145,14 +149,38 @@ func (t *Table) Source(file discover.File) *Source {
 	return s
 }
 
+// Last returns the key that was interned last, in this pass.
+func (s *Source) Last() KeyNo { return s.last }
+
+// Recognize returns the key raw if it is known. It tries first the one that
+// came after the key last in another file: processes meet their metrics in much
+// the same order, and a histogram's keys always come in the same. That spares
+// nine in ten look-ups. It changes nothing.
+func (t *Table) Recognize(raw []byte, last KeyNo) KeyNo {
+	if last > 0 {
+		if guess := t.follower[last-1]; guess > 0 && t.keys.is(uint32(guess-1), raw) {
+			return guess
+		}
+	}
+	if number, known := t.keys.find(t.hash(raw), raw); known {
+		return KeyNo(number + 1)
+	}
+	return 0
+}
+
+func (t *Table) hash(b []byte) uint32 { return uint32(maphash.Bytes(t.seed, b)) }
+
 // Intern returns the series that an entry with the key raw belongs to, and
-// counts the entry as naming it until [Table.Release]. The error is that of
-// parse, or says why a key makes no series.
-func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
-	number, hash, known := t.findKey(raw, from.last)
-	if known {
-		if id := t.find(number, from); id != None {
-			t.follow(from, number)
+// counts the entry as naming it until [Table.Release]. known is what Recognize
+// said of the key, or 0. The error is that of parse, or says why a key makes no
+// series.
+func (t *Table) Intern(raw []byte, known KeyNo, from *Source, parse ParseFunc) (ID, error) {
+	if known == 0 {
+		known = t.Recognize(raw, 0) // it may have become known since
+	}
+	if known > 0 {
+		if id := t.find(known, from); id != None {
+			t.follow(from, known)
 			t.retain(id, from.kind)
 			return id, nil
 		}
@@ -164,48 +192,34 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	if err != nil {
 		return None, err
 	}
-	if !known {
-		number = t.keys.add(hash, raw)
+	if known == 0 {
+		known = KeyNo(t.keys.add(t.hash(raw), raw) + 1)
 		t.ofKey = append(t.ofKey, None)
 		t.follower = append(t.follower, 0)
+		t.bulk += len(raw) / bulky * bulky
 	}
 	if from.kind.rule.PerProcess() {
-		t.ofKeyPID[uint64(number)<<32|uint64(from.pidNo)] = id
+		t.ofKeyPID[uint64(known)<<32|uint64(from.pidNo)] = id
 	} else {
-		t.ofKey[number] = id
+		t.ofKey[known-1] = id
 	}
-	t.follow(from, number)
+	t.follow(from, known)
 	t.retain(id, from.kind)
 	return id, nil
 }
 
-// findKey returns the number of a key. It tries first the key that came after
-// the last one in another file: processes meet their metrics in much the same
-// order, and a histogram's keys always come in the same. That spares nine in
-// ten look-ups. If the key is not known, hash is what to add it with.
-func (t *Table) findKey(raw []byte, last uint32) (number, hash uint32, known bool) {
-	if last > 0 {
-		if guess := t.follower[last-1]; guess > 0 && t.keys.is(guess-1, raw) {
-			return guess - 1, 0, true
-		}
-	}
-	hash = uint32(maphash.Bytes(t.seed, raw))
-	number, known = t.keys.find(hash, raw)
-	return number, hash, known
-}
-
-func (t *Table) follow(from *Source, number uint32) {
+func (t *Table) follow(from *Source, key KeyNo) {
 	if from.last > 0 {
-		t.follower[from.last-1] = number + 1
+		t.follower[from.last-1] = key
 	}
-	from.last = number + 1
+	from.last = key
 }
 
-func (t *Table) find(key uint32, from *Source) ID {
+func (t *Table) find(key KeyNo, from *Source) ID {
 	if from.kind.rule.PerProcess() {
 		return t.ofKeyPID[uint64(key)<<32|uint64(from.pidNo)]
 	}
-	return t.ofKey[key]
+	return t.ofKey[key-1]
 }
 
 // learn returns the series that t.key names, numbering it if it is new.
@@ -216,7 +230,9 @@ func (t *Table) learn(from *Source) (ID, error) {
 		return None, err
 	}
 	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.part(w.bound)}
-	t.bounds[l.bound] = bound{w.value, w.flags}
+	if _, known := t.bounds[l.bound]; !known {
+		t.bounds[l.bound] = bound{w.value, w.flags}
+	}
 	sample := t.sample(l.name)
 	hash := t.hashLine(l)
 	if number, known := t.lineNo.find(hash, func(n uint32) bool { return t.lines[n] == l }); known {
@@ -237,12 +253,12 @@ func (t *Table) hashLine(l line) uint32 {
 	binary.LittleEndian.PutUint32(b[4:], l.labels)
 	binary.LittleEndian.PutUint32(b[8:], l.pid)
 	binary.LittleEndian.PutUint32(b[12:], l.bound)
-	return uint32(maphash.Bytes(t.seed, b[:]))
+	return t.hash(b[:])
 }
 
 // part numbers a part of a series' text.
 func (t *Table) part(text []byte) uint32 {
-	return t.texts.number(uint32(maphash.Bytes(t.seed, text)), text)
+	return t.texts.number(t.hash(text), text)
 }
 
 func (t *Table) name(name []byte) uint32 {
@@ -340,6 +356,12 @@ func (t *Table) Mixed(id ID) bool {
 // Mixings returns a number that grows whenever [Table.Mixed] becomes true of a
 // series, and is 0 as long as it is true of none.
 func (t *Table) Mixings() int { return len(t.mixed) }
+
+// bulky is the length, in bytes, from which a key counts as huge.
+const bulky = 64 << 10
+
+// Bulk returns how many bytes, about, the table's huge keys have.
+func (t *Table) Bulk() int { return t.bulk }
 
 // Lost reports whether there ever was a series that is gone now. If it comes
 // back in a file of another kind, the table takes it for mixed.

@@ -47,8 +47,10 @@ const (
 	lengthSize = 4
 	valueSize  = 8
 
-	// maxKey is the longest key that a writer can make, in bytes.
-	maxKey = math.MaxInt32
+	// maxKey is the longest key that is read, in bytes. Writers can make keys
+	// of up to 2 GiB; but a file full of holes can claim one, too, and a key has
+	// to be in memory as a whole.
+	maxKey = 16 << 20
 )
 
 // Used returns how many bytes of a file hold data, header included, given the

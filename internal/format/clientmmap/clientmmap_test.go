@@ -145,17 +145,17 @@ func TestAt(t *testing.T) {
 			err: "offset 8: entry of 24 bytes passes the end of the data, 23 bytes away"},
 		{name: "in the middle", head: length(76), at: 104, used: 4096,
 			want: clientmmap.Entry{Key: 108, KeyTo: 184, Value: 192, End: 200}},
-		{name: "longest key", head: length(math.MaxInt32), at: header, used: 2147483672,
-			want: clientmmap.Entry{Key: 12, KeyTo: 2147483659, Value: 2147483664, End: 2147483672}},
-		{name: "longest key, 1 byte short", head: length(math.MaxInt32), at: header, used: 2147483671,
-			err: "offset 8: entry of 2147483664 bytes passes the end of the data, 2147483663 bytes away"},
-		{name: "longer than any key", head: length(1 << 31), at: header, used: math.MaxUint32,
-			err: "offset 8: key length 2147483648 is more than 2147483647"},
+		{name: "longest key", head: length(16 << 20), at: header, used: 16777240,
+			want: clientmmap.Entry{Key: 12, KeyTo: 16777228, Value: 16777232, End: 16777240}},
+		{name: "longest key, 1 byte short", head: length(16 << 20), at: header, used: 16777239,
+			err: "offset 8: entry of 16777232 bytes passes the end of the data, 16777231 bytes away"},
+		{name: "longer than any key", head: length(16<<20 + 1), at: header, used: math.MaxUint32,
+			err: "offset 8: key length 16777217 is more than 16777216"},
 		// In 32 bits these two come round to small numbers: the gem crashes.
 		{name: "0xfffffff4", head: length(0xfffffff4), at: header, used: 4096,
-			err: "offset 8: key length 4294967284 is more than 2147483647"},
+			err: "offset 8: key length 4294967284 is more than 16777216"},
 		{name: "0xffffffff", head: length(0xffffffff), at: header, used: 4096,
-			err: "offset 8: key length 4294967295 is more than 2147483647"},
+			err: "offset 8: key length 4294967295 is more than 16777216"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -239,9 +239,9 @@ func TestAll(t *testing.T) {
 		{name: "length of the rest", file: withLength(both, aEnd, 40), want: []pair{a},
 			err: "offset 40: entry of 56 bytes passes the end of the data, 40 bytes away"},
 		{name: "length 2^31", file: withLength(both, aEnd, 1<<31), want: []pair{a},
-			err: "offset 40: key length 2147483648 is more than 2147483647"},
+			err: "offset 40: key length 2147483648 is more than 16777216"},
 		{name: "length 0xffffffff", file: withLength(both, 8, math.MaxUint32),
-			err: "offset 8: key length 4294967295 is more than 2147483647"},
+			err: "offset 8: key length 4294967295 is more than 16777216"},
 		// Which of two faults is told: the cut explains the entry, not the
 		// other way round.
 		{name: "cut and a bad length", file: withLength(withUsed(both, 4096), aEnd, 0), want: []pair{a},

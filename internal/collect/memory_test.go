@@ -1,0 +1,197 @@
+package collect_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/exposition"
+	"gitlab-metrics-exporter/internal/format/clientmmap"
+)
+
+// heap returns the heap in use when all garbage is gone.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what the first one found in pools and finalizers
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse)
+}
+
+// TestMemoryFollows: the memory in use is that of the series which are there,
+// not of those that ever were.
+func TestMemoryFollows(t *testing.T) {
+	const (
+		rounds = 10
+		slack  = 1 << 19 // much less than the series of one round take
+	)
+	fresh := func(round, series int) []byte {
+		b := clientmmap.AppendHeader(nil, 0)
+		for i := range series {
+			b = clientmmap.AppendEntry(b, fmt.Appendf(nil, `["m","m",["l"],["%d in round %d"]]`, i, round), 1)
+		}
+		return withUsed(b, uint32(len(b)))
+	}
+	tests := map[string]func(t *testing.T, dir string, round int, look func()){
+		"files removed": func(t *testing.T, dir string, round int, look func()) {
+			path := filepath.Join(dir, one)
+			rewrite(t, path, fresh(round, 20_000))
+			look()
+			must(t, os.Remove(path))
+			look()
+			look() // what the last one found to be gone is forgotten now
+		},
+		"files replaced": func(t *testing.T, dir string, round int, look func()) {
+			replace(t, filepath.Join(dir, two), fresh(round, 7_000))
+			look()
+		},
+		"processes replaced": func(t *testing.T, dir string, round int, look func()) {
+			path := filepath.Join(dir, fmt.Sprintf("gauge_all_%d-0.db", round))
+			rewrite(t, path, fresh(0, 7_000))
+			look()
+			must(t, os.Remove(path))
+			look()
+		},
+	}
+	for name, do := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := inDir(t, map[string][]byte{"counter_stays-0.db": healthy})
+			e := collect.New(dir)
+			look := func() {
+				s, err := e.Collect(t.Context())
+				must(t, err)
+				s.Release()
+			}
+			// Series that are gone are forgotten only when they are most of
+			// all, so the heap rises and falls.
+			var early, late int64
+			for round := range rounds {
+				do(t, dir, round, look)
+				if now := heap(); round < rounds/2 {
+					early = max(early, now)
+				} else {
+					late = max(late, now)
+				}
+			}
+			if late > early+slack {
+				t.Errorf("heap in use: at most %d KiB in the first %d rounds, %d KiB afterwards", early>>10, rounds/2, late>>10)
+			}
+			lookBoth(t, e)
+		})
+	}
+}
+
+// TestHugeKeyIsLetGo: the room that a huge key was read into goes with it.
+func TestHugeKeyIsLetGo(t *testing.T) {
+	dir := inDir(t, map[string][]byte{two: healthy})
+	e := collect.New(dir)
+	look(t, e)
+	before := heap()
+	rewrite(t, filepath.Join(dir, one), image(entry{strings.Repeat("x", 8<<20), 1})) // a bad one: nothing of it is kept
+	look(t, e)
+	must(t, os.Remove(filepath.Join(dir, one)))
+	for range 10 {
+		look(t, e)
+	}
+	if now := heap(); now > before+1<<20 {
+		t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+	}
+	look(t, e)
+}
+
+// descriptors returns how many descriptors the process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("no /proc")
+	}
+	must(t, err)
+	return len(entries)
+}
+
+// TestNothingLeaks: a thousand scrapes of a directory in which everything is
+// wrong leave neither descriptors nor goroutines.
+func TestNothingLeaks(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	dir := inDir(t, map[string][]byte{
+		one: healthy, "counter.db": healthy, "counter_cut-0.db": healthy[:20], "counter_entry-0.db": withUsed(healthy, 20), "counter_key-0.db": image(entry{"[", 1}),
+	})
+	must(t, os.Mkdir(filepath.Join(dir, "counter_dir-0.db"), 0o700))
+	fifo(t, filepath.Join(dir, "counter_pipe-0.db"))
+	loop(t, filepath.Join(dir, "counter_loop-0.db"))
+	must(t, os.Symlink("nowhere", filepath.Join(dir, "counter_dangling-0.db")))
+	e := collect.New(dir)
+	missing := collect.New(filepath.Join(dir, "missing"))
+	scrapes := func(n int) {
+		for i := range n {
+			if s, err := e.Collect(newCountdown(i % 50)); err == nil {
+				s.Release()
+			}
+			if _, err := missing.Collect(t.Context()); err == nil {
+				t.Error("want an error")
+			}
+		}
+	}
+	scrapes(10)
+	fds, goroutines := descriptors(t), runtime.NumGoroutine()
+	scrapes(1000)
+	if n := descriptors(t); n != fds {
+		t.Errorf("%d descriptors after 10 scrapes, %d after 1,000", fds, n)
+	}
+	eventually(t, fmt.Sprintf("as few goroutines as after 10 scrapes, %d", goroutines), func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// TestWarmScrapeAllocations: what a scrape allocates depends on the number of
+// files, not on what is in them.
+func TestWarmScrapeAllocations(t *testing.T) {
+	measure := func(entries int) (allocs, bytes float64) {
+		files := map[string][]byte{}
+		for process := range 10 {
+			var all []entry
+			for i := range entries {
+				all = append(all, sample(float64(i), "m", "l", fmt.Sprintf("%d", i)))
+			}
+			prefix := []string{"counter", "gauge_max", "gauge_all"}[min(process/4, 2)]
+			for i := range all { // families of their own: no conflicts
+				all[i].key = strings.ReplaceAll(all[i].key, `"m"`, `"`+prefix+`"`)
+			}
+			files[fmt.Sprintf("%s_%d-0.db", prefix, process)] = image(all...)
+		}
+		e, w := collect.New(inDir(t, files)), exposition.NewWriter(io.Discard)
+		scrape := func() {
+			s, err := e.Collect(t.Context())
+			must(t, err)
+			w.Reset(io.Discard)
+			must(t, w.Snapshot(s))
+			must(t, w.Flush())
+			s.Release()
+		}
+		scrape()
+		scrape()
+		const runs = 20
+		bytes = float64(allocated(func() {
+			for range runs {
+				scrape()
+			}
+		})) / runs
+		return testing.AllocsPerRun(runs, scrape), bytes
+	}
+	few, fewBytes := measure(100)
+	many, manyBytes := measure(5000)
+	t.Logf("10 files x 100 entries: %.0f allocations, %.0f bytes; 10 x 5,000: %.0f, %.0f bytes", few, fewBytes, many, manyBytes)
+	if many > few+3 || few > 200 {
+		t.Errorf("%v allocations with 100 entries in each file, %v with 5,000", few, many)
+	}
+	if manyBytes > fewBytes+4096 {
+		t.Errorf("%v bytes with 100 entries in each file, %v with 5,000", fewBytes, manyBytes)
+	}
+}

@@ -17,6 +17,10 @@ type Key struct {
 	Sample []byte // name of the sample: the family's name, or with _bucket, _sum, _count
 	Labels []Label
 
+	// Plain is true if no label value has a character below U+0020, a quote or
+	// a backslash. It may be false though none has.
+	Plain bool
+
 	// Scratch holds unescaped text that Family, Sample and Labels refer to.
 	Scratch []byte
 }

@@ -41,11 +41,8 @@ type Source struct {
 	kind  kind
 	pid   string
 	pidNo uint32
-	last  KeyNo // the key before
+	last  uint32 // number+1 of the key before, 0 if there is none
 }
-
-// A KeyNo stands for a key that a [Table] knows; 0 stands for none.
-type KeyNo uint32
 
 // kind is a file's metric type and merge rule.
 type kind struct {
@@ -68,13 +65,13 @@ type record struct {
 
 // A Table numbers series and knows which of them are still there.
 //
-// Methods of a Table must not be called concurrently, but for Recognize, which
-// may be with itself. A [Layout] may be used while its Table goes on changing.
+// Methods of a Table must not be called concurrently. A [Layout] may be used
+// while its Table goes on changing.
 type Table struct {
 	seed maphash.Seed
 
 	keys     keys
-	follower []KeyNo       // by number of the key: the one that came after it last
+	follower []uint32      // by number of the key: number+1 of the one that came after it last
 	ofKey    []ID          // by number of the key: its series without process, or None
 	ofKeyPID map[uint64]ID // by number of the key and of the process
 	pids     map[string]uint32
@@ -149,38 +146,14 @@ func (t *Table) Source(file discover.File) *Source {
 	return s
 }
 
-// Last returns the key that was interned last, in this pass.
-func (s *Source) Last() KeyNo { return s.last }
-
-// Recognize returns the key raw if it is known. It tries first the one that
-// came after the key last in another file: processes meet their metrics in much
-// the same order, and a histogram's keys always come in the same. That spares
-// nine in ten look-ups. It changes nothing.
-func (t *Table) Recognize(raw []byte, last KeyNo) KeyNo {
-	if last > 0 {
-		if guess := t.follower[last-1]; guess > 0 && t.keys.is(uint32(guess-1), raw) {
-			return guess
-		}
-	}
-	if number, known := t.keys.find(t.hash(raw), raw); known {
-		return KeyNo(number + 1)
-	}
-	return 0
-}
-
-func (t *Table) hash(b []byte) uint32 { return uint32(maphash.Bytes(t.seed, b)) }
-
 // Intern returns the series that an entry with the key raw belongs to, and
-// counts the entry as naming it until [Table.Release]. known is what Recognize
-// said of the key, or 0. The error is that of parse, or says why a key makes no
-// series.
-func (t *Table) Intern(raw []byte, known KeyNo, from *Source, parse ParseFunc) (ID, error) {
-	if known == 0 {
-		known = t.Recognize(raw, 0) // it may have become known since
-	}
-	if known > 0 {
-		if id := t.find(known, from); id != None {
-			t.follow(from, known)
+// counts the entry as naming it until [Table.Release]. The error is that of
+// parse, or says why a key makes no series.
+func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
+	number, hash, known := t.findKey(raw, from.last)
+	if known {
+		if id := t.find(number, from); id != None {
+			t.follow(from, number)
 			t.retain(id, from.kind)
 			return id, nil
 		}
@@ -192,34 +165,53 @@ func (t *Table) Intern(raw []byte, known KeyNo, from *Source, parse ParseFunc) (
 	if err != nil {
 		return None, err
 	}
-	if known == 0 {
-		known = KeyNo(t.keys.add(t.hash(raw), raw) + 1)
+	if !known {
+		number = t.keys.add(hash, raw)
 		t.ofKey = append(t.ofKey, None)
 		t.follower = append(t.follower, 0)
-		t.bulk += len(raw) / bulky * bulky
+		if len(raw) >= bulky {
+			t.bulk += len(raw)
+		}
 	}
 	if from.kind.rule.PerProcess() {
-		t.ofKeyPID[uint64(known)<<32|uint64(from.pidNo)] = id
+		t.ofKeyPID[uint64(number)<<32|uint64(from.pidNo)] = id
 	} else {
-		t.ofKey[known-1] = id
+		t.ofKey[number] = id
 	}
-	t.follow(from, known)
+	t.follow(from, number)
 	t.retain(id, from.kind)
 	return id, nil
 }
 
-func (t *Table) follow(from *Source, key KeyNo) {
-	if from.last > 0 {
-		t.follower[from.last-1] = key
+// findKey returns the number of a key. It tries first the key that came after
+// the last one in another file: processes meet their metrics in much the same
+// order, and a histogram's keys always come in the same. That spares nine in
+// ten look-ups. If the key is not known, hash is what to add it with.
+func (t *Table) findKey(raw []byte, last uint32) (number, hash uint32, known bool) {
+	if last > 0 {
+		if guess := t.follower[last-1]; guess > 0 && t.keys.is(guess-1, raw) {
+			return guess - 1, 0, true
+		}
 	}
-	from.last = key
+	hash = t.hash(raw)
+	number, known = t.keys.find(hash, raw)
+	return number, hash, known
 }
 
-func (t *Table) find(key KeyNo, from *Source) ID {
+func (t *Table) hash(b []byte) uint32 { return uint32(maphash.Bytes(t.seed, b)) }
+
+func (t *Table) follow(from *Source, number uint32) {
+	if from.last > 0 {
+		t.follower[from.last-1] = number + 1
+	}
+	from.last = number + 1
+}
+
+func (t *Table) find(key uint32, from *Source) ID {
 	if from.kind.rule.PerProcess() {
 		return t.ofKeyPID[uint64(key)<<32|uint64(from.pidNo)]
 	}
-	return t.ofKey[key-1]
+	return t.ofKey[key]
 }
 
 // learn returns the series that t.key names, numbering it if it is new.

@@ -43,7 +43,7 @@ func intern(t tb, table *series.Table, entries ...entry) []series.ID {
 	t.Helper()
 	ids := make([]series.ID, len(entries))
 	for i, e := range entries {
-		id, err := table.Intern([]byte(e.key), table.Recognize([]byte(e.key), 0), source(t, table, e.file), clientmmap.ParseKey)
+		id, err := table.Intern([]byte(e.key), source(t, table, e.file), clientmmap.ParseKey)
 		if err != nil {
 			t.Fatalf("%s: %v", e.key, err)
 		}
@@ -161,11 +161,11 @@ func TestInternRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			table := series.NewTable()
 			good := source(t, table, tt.file)
-			if _, err := table.Intern([]byte(key("m", "m")), 0, good, clientmmap.ParseKey); err != nil {
+			if _, err := table.Intern([]byte(key("m", "m")), good, clientmmap.ParseKey); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 { // the second time it must not be thought known
-				id, err := table.Intern([]byte(tt.key), 0, good, clientmmap.ParseKey)
+				id, err := table.Intern([]byte(tt.key), good, clientmmap.ParseKey)
 				if id != series.None || err == nil || err.Error() != tt.want {
 					t.Errorf("got %d, %v; want error %q", id, err, tt.want)
 				}
@@ -258,7 +258,7 @@ func TestInternDistinct(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "new file") == 0 {
 				from = source(t, table, "counter_1-0.db")
 			}
-			id, err := table.Intern([]byte(key("m", "m", "a", v)), 0, from, clientmmap.ParseKey)
+			id, err := table.Intern([]byte(key("m", "m", "a", v)), from, clientmmap.ParseKey)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -293,7 +293,7 @@ func TestInternGuessesWrong(t *testing.T) {
 		{one, key("m", "m", "a", long+"1")}, {one, key("m", "m", "a", long+"2")},
 		{other, key("m", "m", "a", long+"1")}, {other, key("n", "m", "b", long+"2")}, {other, key("m", "m", "a", long+"2")},
 	} {
-		id, err := table.Intern([]byte(step.key), 0, step.from, clientmmap.ParseKey)
+		id, err := table.Intern([]byte(step.key), step.from, clientmmap.ParseKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestInternParsesOnce(t *testing.T) {
 		for _, file := range []string{"counter_1-0.db", "counter_2-0.db", "gauge_all_1-0.db", "gauge_all_2-0.db"} {
 			from := source(t, table, file)
 			for _, name := range []string{"a", "b"} {
-				if _, err := table.Intern([]byte(key(name, name)), 0, from, parse); err != nil {
+				if _, err := table.Intern([]byte(key(name, name)), from, parse); err != nil {
 					t.Fatal(err)
 				}
 			}

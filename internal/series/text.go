@@ -60,25 +60,31 @@ func word(dst []byte, key *format.Key, perProcess bool, pid string) (wording, []
 	}
 	w := wording{name: key.Sample, value: math.NaN(), flags: noLe | noQuantile}
 	rest := key.Labels
-	w.labels, dst, rest = wordLabels(dst, rest, 0)
-	w.pid, dst, rest = wordLabels(dst, rest, 1)
+	w.labels, dst, rest = wordLabels(dst, rest, 0, key.Plain)
+	w.pid, dst, rest = wordLabels(dst, rest, 1, false) // it may be the file name's
 	for _, label := range rest {
 		w.note(label)
 	}
-	w.bound, dst, _ = wordLabels(dst, rest, math.MaxInt)
+	w.bound, dst, _ = wordLabels(dst, rest, math.MaxInt, key.Plain)
 	return w, dst, nil
 }
 
 // wordLabels appends the text of the first labels, those whose place is not
-// behind last. It returns that text, dst and the other labels.
-func wordLabels(dst []byte, labels []format.Label, last int) (text, end []byte, rest []format.Label) {
+// behind last. Plain values need no escapes. It returns that text, dst and the
+// other labels.
+func wordLabels(dst []byte, labels []format.Label, last int, plain bool) (text, end []byte, rest []format.Label) {
 	start := len(dst)
 	for len(labels) > 0 && place(labels[0].Name) <= last {
 		if len(dst) > start {
 			dst = append(dst, ',')
 		}
 		dst = append(append(dst, labels[0].Name...), '=', '"')
-		dst = append(appendEscaped(dst, labels[0].Value), '"')
+		if plain {
+			dst = append(dst, labels[0].Value...)
+		} else {
+			dst = appendEscaped(dst, labels[0].Value)
+		}
+		dst = append(dst, '"')
 		labels = labels[1:]
 	}
 	return dst[start:len(dst):len(dst)], dst, labels
@@ -120,7 +126,9 @@ func arrange(key *format.Key, perProcess bool, pid string) error {
 			*name = append([]byte(exported), *name...)
 		}
 	}
-	slices.SortFunc(key.Labels, byName)
+	if !slices.IsSortedFunc(key.Labels, byName) {
+		slices.SortFunc(key.Labels, byName)
+	}
 	for i := 1; i < len(key.Labels); i++ {
 		if bytes.Equal(key.Labels[i].Name, key.Labels[i-1].Name) {
 			return errDuplicateLabel
@@ -149,7 +157,10 @@ func rename(labels []format.Label, name []byte) {
 // byName orders labels by name, but the labels that families are arranged by
 // come last, so that what stands before them is common to a whole histogram.
 func byName(a, b format.Label) int {
-	return cmp.Or(cmp.Compare(place(a.Name), place(b.Name)), bytes.Compare(a.Name, b.Name))
+	if c := cmp.Compare(place(a.Name), place(b.Name)); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.Name, b.Name)
 }
 
 func place(name []byte) int {

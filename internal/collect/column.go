@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"gitlab-metrics-exporter/internal/format/clientmmap"
@@ -27,8 +28,8 @@ type block struct {
 
 func newColumn() column { return column{end: clientmmap.HeaderSize} }
 
-// add adds the entry e, whose key ends with tail.
-func (c *column) add(e clientmmap.Entry, id series.ID, tail uint64) {
+// add adds the entry e, whose key has the given length and last eight bytes.
+func (c *column) add(e clientmmap.Entry, id series.ID, length uint32, tail uint64) {
 	i := c.n % blockLen
 	if i == 0 {
 		c.blocks = append(c.blocks, new(block))
@@ -37,7 +38,7 @@ func (c *column) add(e clientmmap.Entry, id series.ID, tail uint64) {
 	last.offsets[i], last.ids[i] = uint32(e.Value), id
 	c.n++
 	c.end = e.End
-	c.check = fold(c.check, tail)
+	c.check = fold(c.check, length, tail)
 }
 
 // ids calls f with the series of all entries, run by run.
@@ -54,8 +55,8 @@ func (c *column) ids(f func(ids []series.ID)) {
 // still holds the entries that the column knows; if not, dst means nothing.
 //
 // To decide that it compares every key's length with what the value's place
-// says, and a checksum over the last eight bytes of every key, which share a
-// cache line with what is read anyway. What can slip through is a file with the
+// says, and a checksum over the length and the last eight bytes of every key,
+// which share a cache line with what is read anyway. What can slip through is a file with the
 // same device, inode and birth time whose keys have the same lengths and the
 // same ends, one by one, but differ before: a file wiped and rewritten in place,
 // between two scrapes, to the same plan.
@@ -76,23 +77,28 @@ func (c *column) values(w *window, dst []float64) ([]float64, bool) {
 // values is [column.values] for the entries of one block, the first of which
 // starts at at. This is the loop that a warm scrape consists of.
 func (b *block) values(w *window, at int64, check uint64, dst []float64) (int64, uint64, bool) {
+	buf, base, end := w.buf, w.base, w.end
 	for i := range dst {
 		value := int64(b.offsets[i])
-		if at < w.base || value+8 > w.end {
+		if at < base || value+8 > end {
 			if w.load(at, 4) != nil {
 				return at, check, false
 			}
+			buf, base, end = w.buf, w.base, w.end
 		}
-		length := w.uint32(at)
+		length := binary.LittleEndian.Uint32(buf[at-base:])
 		if clientmmap.ValueOffset(at, length) != value {
 			return at, check, false
 		}
 		tail := tailOffset(at, length)
-		if value+8 > w.end && w.load(tail, int(value+8-tail)) != nil { // a key larger than the window
-			return at, check, false
+		if value+8 > end { // a key larger than the window
+			if w.load(tail, int(value+8-tail)) != nil {
+				return at, check, false
+			}
+			buf, base, end = w.buf, w.base, w.end
 		}
-		check = fold(check, w.uint64(tail))
-		dst[i] = clientmmap.Float(w.buf[value-w.base:])
+		check = fold(check, length, binary.LittleEndian.Uint64(buf[tail-base:]))
+		dst[i] = clientmmap.Float(buf[value-base:])
 		at = value + 8
 	}
 	return at, check, true
@@ -104,6 +110,9 @@ func tailOffset(at int64, length uint32) int64 {
 	return at + max(0, int64(length)-4)
 }
 
-// fold adds eight bytes to a checksum. Multiplying by an odd number loses
-// nothing: one difference is never undone by equal bytes after it.
-func fold(check, tail uint64) uint64 { return (check ^ tail) * 0x9e3779b97f4a7c15 }
+// fold adds a key's length and its last eight bytes to a checksum. Multiplying
+// by an odd number loses nothing: one difference is never undone by equal keys
+// after it.
+func fold(check uint64, length uint32, tail uint64) uint64 {
+	return (check ^ tail ^ uint64(length)*0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15
+}

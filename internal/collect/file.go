@@ -192,7 +192,8 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 		if err != nil {
 			f.addBadKey(e, err)
 		}
-		f.column.add(e, id, w.uint64(tailOffset(at, uint32(e.KeyTo-e.Key))))
+		length := uint32(e.KeyTo - e.Key)
+		f.column.add(e, id, length, w.uint64(tailOffset(at, length)))
 		s.values = append(s.values, clientmmap.Float(w.slice(e.Value, e.End)))
 	}
 }

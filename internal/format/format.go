@@ -26,7 +26,13 @@ type Key struct {
 }
 
 // A Label is a label's name and value, unescaped.
-type Label struct{ Name, Value []byte }
+type Label struct {
+	Name, Value []byte
+
+	// At is where Value begins in the raw key, if it stands there as a string
+	// without escapes; else 0.
+	At int
+}
 
 // A Reason names a kind of damage. It is a label value of our own metrics.
 type Reason string

@@ -1,6 +1,9 @@
 package series
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // An index finds numbered things by a hash of what they are. It is a hash
 // table with open addressing and without pointers. The zero value is not
@@ -122,11 +125,12 @@ func (k *keys) add(hash uint32, b []byte) uint32 {
 }
 
 func commonPrefix(a, b []byte) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
+	i, n := 0, min(len(a), len(b))
+	for i+8 <= n && binary.LittleEndian.Uint64(a[i:]) == binary.LittleEndian.Uint64(b[i:]) {
+		i += 8
 	}
-	return n
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
 }

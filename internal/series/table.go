@@ -97,8 +97,9 @@ type Table struct {
 	layout  *Layout
 	homes   []string // by sample, of the last layout
 
-	key  format.Key // reused
-	text []byte     // reused
+	template template
+	key      format.Key // reused
+	text     []byte     // reused
 }
 
 // A sample is a sample name within its declared family.
@@ -158,10 +159,7 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 			return id, nil
 		}
 	}
-	if err := parse(raw, &t.key); err != nil {
-		return None, err
-	}
-	id, err := t.learn(from)
+	id, err := t.learn(raw, from, parse)
 	if err != nil {
 		return None, err
 	}
@@ -214,29 +212,52 @@ func (t *Table) find(key uint32, from *Source) ID {
 	return t.ofKey[key]
 }
 
-// learn returns the series that t.key names, numbering it if it is new.
-func (t *Table) learn(from *Source) (ID, error) {
+// learn returns the series that the key raw names, numbering it if it is new.
+func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
+	if le, ok := t.template.bound(raw, from); ok {
+		l := t.template.line
+		t.text = append(append(append(t.text[:0], `le="`...), le...), '"')
+		w := wording{bound: t.text, flags: noLe | noQuantile}
+		w.note(format.Label{Name: leName, Value: le})
+		l.bound = t.bound(w)
+		return t.id(l, t.template.sample, from), nil
+	}
+	if err := parse(raw, &t.key); err != nil {
+		return None, err
+	}
 	w, text, err := word(t.text[:0], &t.key, from.kind.rule.PerProcess(), from.pid)
 	t.text = text
 	if err != nil {
 		return None, err
 	}
-	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.part(w.bound)}
-	if _, known := t.bounds[l.bound]; !known {
-		t.bounds[l.bound] = bound{w.value, w.flags}
-	}
+	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.bound(w)}
 	sample := t.sample(l.name)
+	t.template.note(raw, &t.key, from, l, sample)
+	return t.id(l, sample, from), nil
+}
+
+// bound numbers the last part of a series' text, and keeps what it says.
+func (t *Table) bound(w wording) uint32 {
+	number := t.part(w.bound)
+	if _, known := t.bounds[number]; !known {
+		t.bounds[number] = bound{w.value, w.flags}
+	}
+	return number
+}
+
+// id returns the series with the text l, numbering it if it is new.
+func (t *Table) id(l line, sample uint32, from *Source) ID {
 	hash := t.hashLine(l)
 	if number, known := t.lineNo.find(hash, func(n uint32) bool { return t.lines[n] == l }); known {
 		t.rename(ID(number), sample)
-		return ID(number), nil
+		return ID(number)
 	}
 	id := ID(len(t.lines))
 	t.lineNo.add(hash, uint32(id))
 	t.lines = append(t.lines, l)
 	t.records = append(t.records, record{sample: sample, kind: from.kind})
 	t.initial = append(t.initial, neutral(from.kind.rule))
-	return id, nil
+	return id
 }
 
 func (t *Table) hashLine(l line) uint32 {

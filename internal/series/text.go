@@ -113,7 +113,10 @@ func parseBound(s string) (float64, error) {
 	return strconv.ParseFloat(s, 64)
 }
 
-var pidName = []byte("pid")
+var (
+	pidName = []byte("pid")
+	leName  = []byte("le")
+)
 
 // arrange brings the names in key into the form that pages know, and its
 // labels into their order. perProcess adds the label pid.

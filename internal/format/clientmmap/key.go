@@ -31,7 +31,7 @@ func ParseKey(raw []byte, key *format.Key) error {
 	if !utf8.Valid(raw) {
 		return errUTF8
 	}
-	p := parser{rest: raw, key: key, plain: plain(raw)}
+	p := parser{rest: raw, key: key, plain: plain(raw), size: len(raw)}
 	key.Labels, key.Scratch, key.Plain = key.Labels[:0], key.Scratch[:0], p.plain
 	if err := p.parse(); err != nil {
 		return err
@@ -49,6 +49,7 @@ type parser struct {
 	rest  []byte
 	key   *format.Key
 	plain bool // no string has an escape, or a character that needs one
+	size  int  // of the whole key
 }
 
 // plain reports whether b has neither backslashes nor characters below
@@ -146,6 +147,9 @@ func (p *parser) labelValue(i int) (err error) {
 	}
 	value := &p.key.Labels[i].Value
 	if p.space(); len(p.rest) > 0 && p.rest[0] == '"' {
+		if p.plain {
+			p.key.Labels[i].At = p.size - len(p.rest) + 1
+		}
 		*value, err = p.text()
 		return err
 	}

@@ -289,10 +289,14 @@ func (g *gem) stop() {
 type server struct {
 	command *exec.Cmd
 	url     string
+	buffer  []byte
 }
 
 func startServer(dir string) (*server, error) {
-	s := &server{command: exec.Command(*binary, "--mmap.dir", dir, "--web.listen-address=127.0.0.1:0")}
+	s := &server{
+		command: exec.Command(*binary, "--mmap.dir", dir, "--web.listen-address=127.0.0.1:0"),
+		buffer:  make([]byte, pieceSize),
+	}
 	logs, err := s.command.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -319,14 +323,27 @@ func (s *server) scrape(encoding string) (result, error) {
 	}
 	request.Header.Set("Accept-Encoding", encoding) // so that the client does not unzip
 	start := time.Now()
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return result{}, err
 	}
 	defer response.Body.Close()
-	n, err := io.Copy(io.Discard, response.Body)
+	var n int64
+	for err == nil {
+		var piece int
+		piece, err = response.Body.Read(s.buffer)
+		n += int64(piece)
+	}
+	if err == io.EOF {
+		err = nil
+	}
 	return result{time.Since(start).Seconds(), n}, err
 }
+
+// client reads in large pieces, so that it is the server that is measured.
+var client = &http.Client{Transport: &http.Transport{ReadBufferSize: pieceSize}}
+
+const pieceSize = 256 << 10 // bytes
 
 // memory returns the server's memory in MB, by the kernel's names.
 func (s *server) memory() (map[string]float64, error) {

@@ -52,9 +52,10 @@ type Engine struct {
 	scanners []*scanner
 }
 
-// maxScanners is how many files are read at once at most. More cores than
-// that only share out the memory's bandwidth, and each costs a window.
-const maxScanners = 4
+// maxScanners is how many files are read at once at most: one for each core,
+// and one more, because scanners wait for their turn. More than that only share
+// out the memory's bandwidth, and each costs a window.
+const maxScanners = 5
 
 // New returns an engine for dir, which may not exist yet. An empty dir stands
 // for none.
@@ -64,7 +65,7 @@ func New(dir string) *Engine {
 		busy: make(chan struct{}, 1),
 		free: make(chan *Snapshot, 2),
 	}
-	for range min(runtime.GOMAXPROCS(0), maxScanners) {
+	for range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
 		e.scanners = append(e.scanners, &scanner{window: newWindow()})
 	}
 	e.reset()

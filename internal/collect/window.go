@@ -14,7 +14,7 @@ import (
 // windowSize is how many bytes of a file are read at a time. It fits into the
 // second-level cache of a core, so that what pread copies is still there when
 // it is looked at.
-const windowSize = 256 << 10
+const windowSize = 128 << 10
 
 // A window is the part of one file that is in memory: bytes [base, end).
 //

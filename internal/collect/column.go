@@ -28,8 +28,8 @@ type block struct {
 
 func newColumn() column { return column{end: clientmmap.HeaderSize} }
 
-// add adds the entry e, whose key has the given length and last eight bytes.
-func (c *column) add(e clientmmap.Entry, id series.ID, length uint32, tail uint64) {
+// add adds the entry e, whose key is told apart by print.
+func (c *column) add(e clientmmap.Entry, id series.ID, print uint64) {
 	i := c.n % blockLen
 	if i == 0 {
 		c.blocks = append(c.blocks, new(block))
@@ -38,7 +38,7 @@ func (c *column) add(e clientmmap.Entry, id series.ID, length uint32, tail uint6
 	last.offsets[i], last.ids[i] = uint32(e.Value), id
 	c.n++
 	c.end = e.End
-	c.check = fold(c.check, length, tail)
+	c.check = fold(c.check, print)
 }
 
 // ids calls f with the series of all entries, run by run.
@@ -55,11 +55,11 @@ func (c *column) ids(f func(ids []series.ID)) {
 // still holds the entries that the column knows; if not, dst means nothing.
 //
 // To decide that it compares every key's length with what the value's place
-// says, and a checksum over the length and the last eight bytes of every key,
-// which share a cache line with what is read anyway. What can slip through is a file with the
-// same device, inode and birth time whose keys have the same lengths and the
-// same ends, one by one, but differ before: a file wiped and rewritten in place,
-// between two scrapes, to the same plan.
+// says, and a checksum over the length and the last 8 to 15 bytes of every key,
+// which share a cache line with what is read anyway. What can slip through is a
+// file with the same device, inode and birth time whose keys have the same
+// lengths and the same ends, one by one, but differ before: a file wiped and
+// rewritten in place, between two scrapes, to the same plan.
 func (c *column) values(w *window, dst []float64) ([]float64, bool) {
 	dst = slices.Grow(dst, c.n)[:c.n]
 	at, check, done := int64(clientmmap.HeaderSize), uint64(0), 0
@@ -90,29 +90,36 @@ func (b *block) values(w *window, at int64, check uint64, dst []float64) (int64,
 		if clientmmap.ValueOffset(at, length) != value {
 			return at, check, false
 		}
-		tail := tailOffset(at, length)
+		tail := tailOffset(at, value)
 		if value+8 > end { // a key larger than the window
 			if w.load(tail, int(value+8-tail)) != nil {
 				return at, check, false
 			}
 			buf, base, end = w.buf, w.base, w.end
 		}
-		check = fold(check, length, binary.LittleEndian.Uint64(buf[tail-base:]))
-		dst[i] = clientmmap.Float(buf[value-base:])
+		last := buf[tail-base : value+8-base]
+		check = fold(check, keyPrint(length, last))
+		dst[i] = clientmmap.Float(last[len(last)-8:])
 		at = value + 8
 	}
 	return at, check, true
 }
 
-// tailOffset returns where the last eight bytes of a key lie. If the key is
-// shorter they begin with its length; in any case they never change.
-func tailOffset(at int64, length uint32) int64 {
-	return at + max(0, int64(length)-4)
+// tailOffset returns where the last bytes of the key of the entry at at begin
+// that go into its print. It does not depend on what is in the file, so that the
+// processor need not wait for that.
+func tailOffset(at, value int64) int64 { return max(at, value-16) }
+
+// keyPrint tells keys apart by their length and their last bytes. last begins
+// at the tailOffset, and ends with the value, which is left out. What it takes
+// in never changes while the entry is there.
+func keyPrint(length uint32, last []byte) uint64 {
+	const spread = 0xff51afd7ed558ccd
+	first := binary.LittleEndian.Uint64(last)
+	second := binary.LittleEndian.Uint64(last[len(last)-16:])
+	return (first*spread^second)*spread ^ uint64(length)
 }
 
-// fold adds a key's length and its last eight bytes to a checksum. Multiplying
-// by an odd number loses nothing: one difference is never undone by equal keys
-// after it.
-func fold(check uint64, length uint32, tail uint64) uint64 {
-	return (check ^ tail ^ uint64(length)*0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15
-}
+// fold adds a key's print to a checksum. Multiplying by an odd number loses
+// nothing: one difference is never undone by equal keys after it.
+func fold(check, print uint64) uint64 { return (check ^ print) * 0x9e3779b97f4a7c15 }

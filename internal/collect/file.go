@@ -192,8 +192,8 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 		if err != nil {
 			f.addBadKey(e, err)
 		}
-		length := uint32(e.KeyTo - e.Key)
-		f.column.add(e, id, length, w.uint64(tailOffset(at, length)))
+		last := w.slice(tailOffset(at, e.Value), e.End)
+		f.column.add(e, id, keyPrint(uint32(e.KeyTo-e.Key), last))
 		s.values = append(s.values, clientmmap.Float(w.slice(e.Value, e.End)))
 	}
 }

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 
@@ -91,10 +90,6 @@ func (w *window) holds(from, to int64) bool { return w.base <= from && to <= w.e
 
 // slice returns bytes [from, to), which the window must hold.
 func (w *window) slice(from, to int64) []byte { return w.buf[from-w.base : to-w.base] }
-
-func (w *window) uint32(at int64) uint32 { return binary.LittleEndian.Uint32(w.buf[at-w.base:]) }
-
-func (w *window) uint64(at int64) uint64 { return binary.LittleEndian.Uint64(w.buf[at-w.base:]) }
 
 // readUsed returns how many bytes of the file hold data. It reads the header
 // alone, before anything else, so that entries which are added meanwhile are

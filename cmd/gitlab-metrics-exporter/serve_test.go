@@ -267,7 +267,7 @@ func TestDirectoryComesAndGoes(t *testing.T) {
 		t.Error("the metrics of a directory that is gone are still there")
 	}
 	// Once when it begins and once when it ends, not for each scrape.
-	s.waitFor(`(?s)cannot be read.*can be read now.*cannot be read`, s.stderr.String)
+	s.waitFor(`(?s)cannot be read.*is read in full again.*cannot be read`, s.stderr.String)
 	if n := strings.Count(s.stderr.String(), "cannot be read"); n != 2 {
 		t.Errorf("the log says %d times that the directory cannot be read, want 2%s", n, s.said())
 	}

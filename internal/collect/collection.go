@@ -1,0 +1,172 @@
+package collect
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/series"
+)
+
+// A collection is one pass over the files.
+type collection struct {
+	files    []*file
+	snapshot *Snapshot
+	mixings  int // of the table, at the start
+
+	tableLock sync.RWMutex // protects the next two
+	table     *series.Table
+	unmix     bool // a file was forgotten while files disagree
+
+	mu    sync.Mutex // protects the next three
+	next  int        // the next file to scan
+	turn  int        // the next file to merge
+	moved sync.Cond  // turn has moved
+
+	first map[series.ID]discover.Rule // belongs to the scanner whose turn it is
+}
+
+func (e *Engine) pass(ctx context.Context, names []string) *collection {
+	c := e.begin(names)
+	c.run(ctx, e.scanners)
+	return c
+}
+
+// mixed reports whether the pass found files that disagree about a series.
+func (c *collection) mixed() bool { return c.table.Mixings() != c.mixings }
+
+// begin notes which files there are, and forgets those that are gone.
+func (e *Engine) begin(names []string) *collection {
+	c := &collection{table: e.table, snapshot: e.newSnapshot(), files: make([]*file, len(names))}
+	c.moved.L = &c.mu
+	for i, name := range names {
+		f := e.files[name]
+		if f == nil {
+			f = newFile(filepath.Join(e.dir, name), name)
+			e.files[name] = f
+		}
+		c.files[i] = f
+	}
+	if len(e.files) > len(names) {
+		there := make(map[string]bool, len(names))
+		for _, name := range names {
+			there[name] = true
+		}
+		for name, f := range e.files {
+			if !there[name] {
+				c.forget(f)
+				delete(e.files, name)
+			}
+		}
+	}
+	c.snapshot.values = c.table.AppendInitial(c.snapshot.values[:0])
+	c.mixings = c.table.Mixings()
+	return c
+}
+
+// run scans and merges all files, or as many as it can before ctx ends. All
+// scanners have stopped when it returns.
+func (c *collection) run(ctx context.Context, scanners []*scanner) {
+	var wait sync.WaitGroup
+	for _, s := range scanners[:max(1, min(len(scanners), len(c.files)))] {
+		s.collection = c
+		wait.Go(func() { s.work(ctx) })
+	}
+	wait.Wait()
+}
+
+// work scans files until there is none left, and merges each when its turn
+// has come.
+func (s *scanner) work(ctx context.Context) {
+	defer s.window.shrink()
+	for {
+		i := s.take()
+		if i >= len(s.files) {
+			return
+		}
+		f := s.files[i]
+		if ctx.Err() == nil {
+			s.scan(ctx, f)
+		}
+		s.await(i)
+		s.merge(f, s.values)
+		s.yield()
+	}
+}
+
+// take returns the next file to scan.
+func (c *collection) take() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next++
+	return c.next - 1
+}
+
+// await waits until it is the turn of file i to be merged; yield ends its turn.
+func (c *collection) await(i int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.turn != i {
+		c.moved.Wait()
+	}
+}
+
+func (c *collection) yield() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	c.moved.Broadcast()
+}
+
+// merge merges the values of f's entries. The caller has its turn.
+func (c *collection) merge(f *file, values []float64) {
+	if len(values) != f.column.n {
+		return // the collection was cut short, and fails
+	}
+	c.tableLock.RLock()
+	defer c.tableLock.RUnlock()
+	into := c.table.AppendInitial(c.snapshot.values)
+	c.snapshot.values = into
+	mixed := c.table.Mixings() > 0
+	f.column.ids(func(ids []series.ID) {
+		if mixed {
+			c.mergeMixed(f.Rule, into, ids, values)
+		} else {
+			series.Merge(f.Rule, into, ids, values)
+		}
+		values = values[len(ids):]
+	})
+}
+
+// mergeMixed is [series.Merge] for a directory where files of different kinds
+// name the same series: the first file that names it decides on the rule.
+func (c *collection) mergeMixed(rule discover.Rule, into []float64, ids []series.ID, values []float64) {
+	if c.first == nil {
+		c.first = map[series.ID]discover.Rule{}
+	}
+	for i, id := range ids {
+		rule := rule
+		if c.table.Mixed(id) {
+			first, seen := c.first[id]
+			if !seen {
+				c.first[id], first = rule, rule
+				into[id] = values[i]
+				continue
+			}
+			rule = first
+		}
+		into[id] = series.MergeOne(rule, false, into[id], values[i])
+	}
+}
+
+// finish completes the snapshot.
+func (c *collection) finish() *Snapshot {
+	s := c.snapshot
+	s.Layout = c.table.Layout()
+	s.Files = s.Files[:0]
+	for _, f := range c.files {
+		s.Files = append(s.Files, f.info())
+	}
+	return s
+}

@@ -1,0 +1,63 @@
+package collect
+
+import (
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+	"gitlab-metrics-exporter/internal/series"
+)
+
+// A Snapshot is a directory at one moment: every series' merged value, and
+// what there is to say of each file. It does not change until it is released.
+type Snapshot struct {
+	Layout *series.Layout
+	Files  []File // in byte order of their names
+
+	values []float64 // by series.ID
+	home   chan *Snapshot
+}
+
+// A File describes a metric file as it was found.
+type File struct {
+	discover.File
+	Size    int64 // in bytes; 0 if it could not be opened
+	Used    int64 // bytes that hold data, header included, as the file says
+	Entries int   // that are on the page
+	BadKeys int   // entries that are absent because of their key
+
+	// Damage is what is wrong with the file, nil if nothing is: first of all
+	// why it ends early, else its first bad key.
+	Damage *format.Damage
+}
+
+// Value returns the merged value of a series in the snapshot's layout.
+func (s *Snapshot) Value(id series.ID) float64 { return s.values[id] }
+
+func (e *Engine) newSnapshot() *Snapshot {
+	select {
+	case s := <-e.free:
+		return s
+	default:
+		return &Snapshot{home: e.free}
+	}
+}
+
+// Release gives the snapshot's memory back to its engine. It must not be used
+// afterwards.
+func (s *Snapshot) Release() {
+	s.Layout = nil
+	select {
+	case s.home <- s:
+	default:
+	}
+}
+
+func (f *file) info() File {
+	info := File{
+		File: f.File, Size: f.id.sizeBytes, Used: f.used,
+		Entries: f.column.n - f.badKeys, BadKeys: f.badKeys, Damage: f.damage,
+	}
+	if info.Damage == nil {
+		info.Damage = f.badKey
+	}
+	return info
+}

@@ -3,8 +3,8 @@
 //
 // It decodes once and afterwards only reads values. What it keeps between
 // scrapes is a [series.Table] of all distinct series, and for each file a
-// column of (where the value is, which series it belongs to), eight bytes an
-// entry. A scrape then
+// column: where each value is and which series it belongs to, about five bytes
+// an entry. A scrape then
 //
 //  1. lists the directory,
 //  2. reads each file's used bytes through a small window, picks the values at

@@ -129,34 +129,36 @@ func (c *collection) merge(f *file, values []float64) {
 	into := c.table.AppendInitial(c.snapshot.values)
 	c.snapshot.values = into
 	mixed := c.table.Mixings() > 0
-	f.column.ids(func(ids []series.ID) {
+	for _, run := range f.column.runs {
 		if mixed {
-			c.mergeMixed(f.Rule, into, ids, values)
+			c.mergeMixed(f.Rule, into, run.first, values[:run.n])
 		} else {
-			series.Merge(f.Rule, into, ids, values)
+			series.Merge(f.Rule, into[run.first:], values[:run.n])
 		}
-		values = values[len(ids):]
-	})
+		values = values[run.n:]
+	}
 }
 
 // mergeMixed is [series.Merge] for a directory where files of different kinds
 // name the same series: the first file that names it decides on the rule.
-func (c *collection) mergeMixed(rule discover.Rule, into []float64, ids []series.ID, values []float64) {
+func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID, values []float64) {
 	if c.first == nil {
 		c.first = map[series.ID]discover.Rule{}
 	}
-	for i, id := range ids {
+	for _, value := range values {
 		rule := rule
-		if c.table.Mixed(id) {
-			first, seen := c.first[id]
-			if !seen {
-				c.first[id], first = rule, rule
-				into[id] = values[i]
-				continue
-			}
+		first, seen := c.first[id]
+		switch {
+		case c.table.Mixed(id) && !seen:
+			c.first[id] = rule
+			into[id] = value
+		case seen:
 			rule = first
+			fallthrough
+		default:
+			into[id] = series.MergeOne(rule, false, into[id], value)
 		}
-		into[id] = series.MergeOne(rule, false, into[id], values[i])
+		id++
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 )
 
 // A column is what is known of the entries of one file: where each value is
-// and which series it belongs to. Eight bytes an entry are all that is kept
+// and which series it belongs to. About five bytes an entry are all that is kept
 // between scrapes.
 type column struct {
 	blocks []*block
+	runs   []run
 	n      int    // entries
 	end    int64  // where the next entry will start
 	check  uint64 // see [column.values]
@@ -21,9 +22,16 @@ type column struct {
 // Columns grow by blocks: growing by doubling would leave up to half unused.
 const blockLen = 256
 
-type block struct {
-	offsets [blockLen]uint32 // of the values; files are at most 4 GiB
-	ids     [blockLen]series.ID
+// A block holds the places of values; files are at most 4 GiB.
+type block [blockLen]uint32
+
+// A run is a number of entries, one after the other, whose series are
+// numbered one after the other, too. Most are: series are numbered as they are
+// met, and processes meet their metrics in much the same order. Entries without
+// a series are a run each.
+type run struct {
+	first series.ID
+	n     uint32
 }
 
 func newColumn() column { return column{end: clientmmap.HeaderSize} }
@@ -34,21 +42,16 @@ func (c *column) add(e clientmmap.Entry, id series.ID, print uint64) {
 	if i == 0 {
 		c.blocks = append(c.blocks, new(block))
 	}
-	last := c.blocks[len(c.blocks)-1]
-	last.offsets[i], last.ids[i] = uint32(e.Value), id
+	c.blocks[len(c.blocks)-1][i] = uint32(e.Value)
+	last := len(c.runs) - 1
+	if last >= 0 && c.runs[last].first != series.None && c.runs[last].first+series.ID(c.runs[last].n) == id {
+		c.runs[last].n++
+	} else {
+		c.runs = append(c.runs, run{id, 1})
+	}
 	c.n++
 	c.end = e.End
 	c.check = fold(c.check, print)
-}
-
-// ids calls f with the series of all entries, run by run.
-func (c *column) ids(f func(ids []series.ID)) {
-	left := c.n
-	for _, b := range c.blocks {
-		n := min(left, blockLen)
-		f(b.ids[:n])
-		left -= n
-	}
 }
 
 // values appends the value of each entry to dst. It reports whether the file
@@ -79,7 +82,7 @@ func (c *column) values(w *window, dst []float64) ([]float64, bool) {
 func (b *block) values(w *window, at int64, check uint64, dst []float64) (int64, uint64, bool) {
 	buf, base, end := w.buf, w.base, w.end
 	for i := range dst {
-		value := int64(b.offsets[i])
+		value := int64(b[i])
 		if at < base || value+8 > end {
 			if w.load(at, 4) != nil {
 				return at, check, false

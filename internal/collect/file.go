@@ -212,7 +212,11 @@ func (c *collection) forget(f *file) {
 	if f.column.n > 0 && c.table.Mixings() > 0 {
 		c.unmix = true
 	}
-	f.column.ids(func(ids []series.ID) { c.table.Release(ids) })
+	for _, run := range f.column.runs {
+		for i := range run.n {
+			c.table.Release(run.first + series.ID(i))
+		}
+	}
 	f.column = newColumn()
 	f.id, f.badKeys, f.badKey = identity{}, 0, nil
 }

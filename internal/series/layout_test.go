@@ -222,7 +222,7 @@ func TestLayoutIsKept(t *testing.T) {
 	entries := []entry{{"counter_1-0.db", key("m", "m")}, {"gauge_all_1-0.db", key("g", "g")}}
 	intern(t, table, entries...)
 	first := table.Layout()
-	table.Release(intern(t, table, entries...))
+	release(table, intern(t, table, entries...)...)
 	if table.Layout() != first {
 		t.Error("a new layout though no series came or went")
 	}
@@ -268,7 +268,7 @@ func TestLayoutIncremental(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			if len(there) > 0 && rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
 				i := rapid.IntRange(0, len(there)-1).Draw(t, "which")
-				table.Release(ids[i : i+1])
+				release(table, ids[i:i+1]...)
 				there, ids = slices.Delete(there, i, i+1), slices.Delete(ids, i, i+1)
 			} else {
 				e := drawEntry(t, true)

@@ -16,21 +16,20 @@ func neutral(rule discover.Rule) float64 {
 	return math.NaN()
 }
 
-// Merge merges the value of each ids[i], values[i], into into[ids[i]] by rule.
-func Merge(rule discover.Rule, into []float64, ids []ID, values []float64) {
-	values = values[:len(ids)]
+// Merge merges values, of as many consecutive IDs, into those that have been
+// merged so far, by rule.
+func Merge(rule discover.Rule, into, values []float64) {
+	into = into[:len(values)]
 	switch rule {
 	case discover.Sum:
-		for i, id := range ids {
-			into[id] += values[i]
+		for i, value := range values {
+			into[i] += value
 		}
 	case discover.Last:
-		for i, id := range ids {
-			into[id] = values[i]
-		}
+		copy(into, values)
 	default:
-		for i, id := range ids {
-			into[id] = pick(rule, into[id], values[i])
+		for i, value := range values {
+			into[i] = pick(rule, into[i], value)
 		}
 	}
 }

@@ -38,7 +38,9 @@ func merge(t tb, rule discover.Rule, calls int, values []float64) float64 {
 	id := intern(t, table, entry{files[rule], key("m", "m")})[0]
 	into := table.AppendInitial(nil)
 	for part := range slices.Chunk(values, max(1, len(values)/calls)) {
-		series.Merge(rule, into, slices.Repeat([]series.ID{id}, len(part)), part)
+		for i := range part {
+			series.Merge(rule, into[id:], part[i:i+1])
+		}
 	}
 	return into[id]
 }
@@ -118,13 +120,4 @@ func TestMergeOne(t *testing.T) {
 			t.Errorf("one by one %v, at once %v", got, want)
 		}
 	})
-}
-
-// Entries without a series do not touch any.
-func TestMergeNone(t *testing.T) {
-	into := []float64{0, 1, 2}
-	series.Merge(discover.Sum, into, []series.ID{series.None, 2, series.None, 1}, []float64{10, 20, 30, 40})
-	if diff := cmp.Diff([]float64{41, 22}, into[1:]); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
 }

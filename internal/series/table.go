@@ -338,17 +338,15 @@ func (t *Table) mix(id ID, typ discover.Type) {
 	}
 }
 
-// Release takes back what [Table.Intern] counted for ids.
-func (t *Table) Release(ids []ID) {
-	for _, id := range ids {
-		if id == None {
-			continue
-		}
-		r := &t.records[id]
-		if r.refs--; r.refs == 0 {
-			t.live--
-			t.lost, t.changed = true, true
-		}
+// Release takes back what [Table.Intern] counted for one entry.
+func (t *Table) Release(id ID) {
+	if id == None {
+		return
+	}
+	r := &t.records[id]
+	if r.refs--; r.refs == 0 {
+		t.live--
+		t.lost, t.changed = true, true
 	}
 }
 

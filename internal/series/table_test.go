@@ -52,6 +52,13 @@ func intern(t tb, table *series.Table, entries ...entry) []series.ID {
 	return ids
 }
 
+// release releases ids, one by one.
+func release(table *series.Table, ids ...series.ID) {
+	for _, id := range ids {
+		table.Release(id)
+	}
+}
+
 // key returns a key with the given labels: name, value, name, value, and so on.
 func key(family, sample string, labels ...string) string {
 	names, values := []string{}, []string{}
@@ -173,7 +180,7 @@ func TestInternRefuses(t *testing.T) {
 			if table.Live() != 1 {
 				t.Errorf("%d series, want 1", table.Live())
 			}
-			table.Release([]series.ID{series.None}) // what the caller keeps for such an entry
+			table.Release(series.None) // what the caller keeps for such an entry
 		})
 	}
 }
@@ -237,7 +244,7 @@ func TestInternStable(t *testing.T) {
 		want = append(want, series.ID(i+1))
 	}
 	first := intern(t, table, entries...)
-	table.Release(first[:500])
+	release(table, first[:500]...)
 	second := intern(t, table, entries...)
 	for _, got := range [][]series.ID{first, second} {
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -338,12 +345,12 @@ func TestRelease(t *testing.T) {
 		want []string
 	}{
 		{"all", func() {}, []string{"# a counter", "a", "# b histogram", "b_sum"}},
-		{"one of two", func() { table.Release(ids[:1]) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
-		{"the other", func() { table.Release(ids[1:2]) }, []string{"# b histogram", "b_sum"}},
-		{"the last", func() { table.Release(ids[2:]) }, nil},
-		{"none", func() { table.Release(nil); table.Release([]series.ID{series.None}) }, nil},
+		{"one of two", func() { release(table, ids[:1]...) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
+		{"the other", func() { release(table, ids[1:2]...) }, []string{"# b histogram", "b_sum"}},
+		{"the last", func() { release(table, ids[2:]...) }, nil},
+		{"none", func() { table.Release(series.None) }, nil},
 		{"back again", func() { intern(t, table, b, a) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
-		{"gone and back unseen", func() { table.Release(ids[2:]); intern(t, table, b) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
+		{"gone and back unseen", func() { release(table, ids[2:]...); intern(t, table, b) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
 	}
 	for _, tt := range steps {
 		tt.do()
@@ -452,7 +459,7 @@ func TestLayoutWhileTableChanges(t *testing.T) {
 			}
 		}
 	})
-	table.Release(ids[:100])
+	release(table, ids[:100]...)
 	intern(t, table, entries(100, 2000)...)
 	intern(t, table, entry{"gauge_all_1-0.db", key("m", "m", "a", "1")}, entry{"gauge_min_1-0.db", key("m", "m", "a", "150")})
 	table.Layout()

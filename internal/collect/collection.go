@@ -145,19 +145,17 @@ func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID
 	if c.first == nil {
 		c.first = map[series.ID]discover.Rule{}
 	}
-	for _, value := range values {
-		rule := rule
-		first, seen := c.first[id]
-		switch {
-		case c.table.Mixed(id) && !seen:
-			c.first[id] = rule
-			into[id] = value
-		case seen:
-			rule = first
-			fallthrough
-		default:
-			into[id] = series.MergeOne(rule, false, into[id], value)
+	for i := range values {
+		by := rule
+		if c.table.Mixed(id) {
+			first, seen := c.first[id]
+			if !seen {
+				c.first[id] = rule
+				first = discover.Last // whatever is there is what another rule starts from
+			}
+			by = first
 		}
+		series.Merge(by, into[id:], values[i:i+1])
 		id++
 	}
 }

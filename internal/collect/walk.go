@@ -32,7 +32,7 @@ func Walk(path string, visit func(Entry) error) error {
 	w := newWindow()
 	w.reset(fd, min(used, size))
 	var damage *format.Damage
-	for at := int64(clientmmap.HeaderSize); damage == nil && w.limit-at > 4; {
+	for at := int64(clientmmap.HeaderSize); w.limit-at > 4; {
 		var e clientmmap.Entry
 		if e, damage, err = w.entry(at); err != nil {
 			return err

@@ -17,9 +17,10 @@ const windowSize = 128 << 10
 
 // A window is the part of one file that is in memory: bytes [base, end).
 //
-// Files are read with pread, not mapped. A mapping would save the copy, about
-// a third of a scrape, but keeps the whole directory resident, keeps deleted
-// files alive, and turns a truncated file into a SIGBUS.
+// Files are read with pread, not mapped. A mapping would save the copy, which
+// was measured to gain nothing (docs/performance.md), but keeps the whole
+// directory resident, keeps deleted files alive, and turns a truncated file into
+// a SIGBUS.
 type window struct {
 	fd    int
 	buf   []byte

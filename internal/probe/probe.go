@@ -90,7 +90,6 @@ func New(names []string, engine *collect.Engine, log *slog.Logger) *Set {
 
 // A scrape is one run of a set. Probes share one look at the directory.
 type scrape struct {
-	ctx      context.Context
 	snapshot func() (*collect.Snapshot, error)
 }
 
@@ -105,7 +104,7 @@ type outcome struct {
 // Scrape runs all probes until they are done or ctx is. The caller releases
 // the page.
 func (s *Set) Scrape(ctx context.Context) *Page {
-	run := &scrape{ctx: ctx, snapshot: sync.OnceValues(func() (*collect.Snapshot, error) {
+	run := &scrape{snapshot: sync.OnceValues(func() (*collect.Snapshot, error) {
 		snapshot, err := s.engine.Collect(ctx)
 		s.faults.report(s.engine.Dir(), snapshot, err)
 		return snapshot, err

@@ -34,18 +34,6 @@ func Merge(rule discover.Rule, into, values []float64) {
 	}
 }
 
-// MergeOne returns old and new merged by rule. If first is true there is no
-// old value.
-func MergeOne(rule discover.Rule, first bool, old, new float64) float64 {
-	switch {
-	case first || rule == discover.Last:
-		return new
-	case rule == discover.Sum:
-		return old + new
-	}
-	return pick(rule, old, new)
-}
-
 // pick is the smaller or larger of two values; a NaN gives way to a number.
 func pick(rule discover.Rule, old, new float64) float64 {
 	if math.IsNaN(old) || rule == discover.Min && new < old || rule == discover.Max && new > old {

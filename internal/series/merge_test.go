@@ -104,20 +104,20 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// Merging one value at a time, with no need for a neutral one to start from,
-// comes to the same, to the bit.
-func TestMergeOne(t *testing.T) {
+// Starting from the first value, not from a neutral one, comes to the same, to
+// the bit.
+func TestMergeFromFirst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rule := rapid.SampledFrom([]discover.Rule{discover.Sum, discover.Min, discover.Max, discover.Last}).Draw(t, "rule")
 		number := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1)}))
 		values := rapid.SliceOfN(number, 1, 10).Draw(t, "values")
 		want := merge(t, rule, 1, values)
-		var got float64
-		for i, v := range values {
-			got = series.MergeOne(rule, i == 0, got, v)
+		got := []float64{values[0]}
+		for _, v := range values[1:] {
+			series.Merge(rule, got, []float64{v})
 		}
-		if diff := cmp.Diff(bits([]float64{want}), bits([]float64{got})); diff != "" {
-			t.Errorf("one by one %v, at once %v", got, want)
+		if diff := cmp.Diff(bits([]float64{want}), bits(got)); diff != "" {
+			t.Errorf("from the first %v, from the neutral one %v", got, want)
 		}
 	})
 }

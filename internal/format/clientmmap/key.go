@@ -43,8 +43,8 @@ func ParseKey(raw []byte, key *format.Key) error {
 }
 
 // A parser reads a key front to back. It is strict JSON of one shape; it is
-// ours because this is three quarters of a cold scrape's parsing, and the
-// general parsers take 3 to 25 times as long.
+// ours because every distinct key of a directory goes through it in a cold
+// scrape, and general parsers take several times as long.
 type parser struct {
 	rest  []byte
 	key   *format.Key

@@ -1,0 +1,67 @@
+# frozen_string_literal: true
+
+require 'metrics_server/metrics_directory'
+require 'metrics_server/target'
+
+module MetricsServer
+  # This process, as one of those whose metrics are served: where it writes
+  # them, and under which name. Names are the same in every run (puma_0, not a
+  # pid), because files and, of gauges, series are named after them.
+  class Application
+    attr_reader :directory
+
+    def initialize(config, env: ENV)
+      @config = config
+      @env = env
+    end
+
+    # To be called in the primary, before it or any process forked from it
+    # touches a metric: target is 'puma' or 'sidekiq'. The first call decides;
+    # others do nothing.
+    def prepare(target)
+      return if @target
+
+      require 'prometheus/client'
+      target = Target.named(target)
+      @directory = MetricsDirectory.new(@config.metrics_dir(target))
+      @directory.use(wipe: !clustered_sidekiq?)
+      @target = target
+      write_to(@directory.path)
+    end
+
+    # To be called in a worker that Puma forked, with its number.
+    def worker_started(number)
+      @worker = number
+      ::Prometheus::Client.reinitialize_on_pid_change if @target
+    end
+
+    # For a forked server: it does not count as a user of the directory.
+    def leave
+      @directory&.forget
+    end
+
+    # sidekiq-cluster wipes the directory, runs the server, and starts several
+    # processes like this one.
+    def clustered_sidekiq?
+      !@env['ENABLE_SIDEKIQ_CLUSTER'].to_s.empty?
+    end
+
+    # puma_master, puma_0, sidekiq, sidekiq_0, or process_123 outside of both.
+    def process_name
+      case @target&.name
+      when 'puma' then "puma_#{@worker || 'master'}"
+      when 'sidekiq' then ['sidekiq', @env['SIDEKIQ_WORKER_ID']].compact.join('_')
+      else "process_#{Process.pid}"
+      end
+    end
+
+    private
+
+    def write_to(path)
+      @env['prometheus_multiproc_dir'] = path # of children too, and of a client that is not loaded yet
+      client = ::Prometheus::Client.configuration
+      client.pid_provider = method(:process_name)
+      client.multiprocess_files_dir = path
+    end
+  end
+end

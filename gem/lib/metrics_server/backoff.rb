@@ -1,0 +1,31 @@
+# frozen_string_literal: true
+
+module MetricsServer
+  # How long to wait before a server that ended is started again: not at all
+  # when it had run well, longer and longer when it ends soon after every start.
+  class Backoff
+    STABLE = 30.0 # seconds that a server must run for its start to count as a success
+    LONGEST = 60.0 # seconds between two attempts
+
+    # Starts in a row that failed.
+    attr_reader :failures
+
+    def initialize
+      @failures = 0
+    end
+
+    # Takes note that a server ended that had run so long, and returns the
+    # seconds to wait.
+    def ended_after(seconds)
+      return succeeded if seconds >= STABLE
+
+      @failures += 1
+      [2.0**(@failures - 1), LONGEST].min
+    end
+
+    def succeeded
+      @failures = 0
+      0.0
+    end
+  end
+end

@@ -1,0 +1,108 @@
+# frozen_string_literal: true
+
+require 'logger'
+require 'metrics_server/boolean'
+require 'metrics_server/exporter_settings'
+require 'metrics_server/settings_file'
+require 'metrics_server/target'
+
+module MetricsServer
+  # Everything that can be set, from Ruby:
+  #
+  #   MetricsServer.configure do |config|       # or config.metrics_server in a Rails application
+  #     config.web_exporter.port = 9083
+  #   end
+  #
+  # What is nil here comes from the environment, from config/gitlab.yml, or has
+  # a default. To be set while an application boots, by one thread.
+  class Configuration
+    # Overrides the settings of one exporter; see ExporterSettings for the keys.
+    Overrides = Struct.new(*ExporterSettings::KEYS)
+
+    SWITCH = 'GITLAB_GOLANG_METRICS_SERVER'
+
+    attr_writer :root, :environment, :config_file, :metrics_dir, :logger
+
+    # Directory of the Go server's program, a String or Pathname; nil: the PATH.
+    attr_accessor :binary_dir
+
+    # true: the Go server, false: the Ruby server, nil: what the variable
+    # GITLAB_GOLANG_METRICS_SERVER says.
+    attr_writer :golang_server
+
+    attr_reader :web_exporter, :sidekiq_exporter
+
+    def initialize(env: ENV)
+      @env = env
+      @web_exporter = Overrides.new
+      @sidekiq_exporter = Overrides.new
+      @unknown = []
+    end
+
+    # The application's directory.
+    def root
+      @root || (defined?(::Rails.root) && ::Rails.root&.to_s) || Dir.pwd
+    end
+
+    # The Rails environment.
+    def environment
+      @environment&.to_s || (defined?(::Rails.env) && ::Rails.env.to_s) ||
+        filled('RAILS_ENV') || filled('RACK_ENV') || 'development'
+    end
+
+    # Path of gitlab.yml.
+    def config_file
+      @config_file || filled('GITLAB_CONFIG') || File.join(root, 'config', 'gitlab.yml')
+    end
+
+    # The directory where the processes of a target keep their metrics, absolute.
+    def metrics_dir(target)
+      dir = @metrics_dir || filled('prometheus_multiproc_dir') || "tmp/prometheus_multiproc_dir/#{target.name}"
+      File.expand_path(dir.to_s, root)
+    end
+
+    def log_file(target)
+      File.join(root, 'log', "#{target.exporter}.log")
+    end
+
+    def golang_server?
+      return @golang_server unless @golang_server.nil?
+
+      Boolean.parse(@env[SWITCH]) || false
+    end
+
+    def logger
+      @logger || (defined?(::Rails.logger) && ::Rails.logger) || (@default_logger ||= Logger.new($stderr))
+    end
+
+    # The settings of a target's server. Raises SettingsError, whose message
+    # names the wrong setting.
+    def settings(target)
+      place = "monitoring.#{target.exporter}"
+      from_file = SettingsFile.new(config_file, environment: environment).exporter(target.exporter)
+      warn_of_unknown(from_file.keys - ExporterSettings::KEYS, place)
+      from_ruby = overrides(target).to_h.compact
+      ExporterSettings.new(target.defaults.merge(from_file.compact, from_ruby), place: place)
+    end
+
+    private
+
+    def overrides(target)
+      target.name == 'puma' ? web_exporter : sidekiq_exporter
+    end
+
+    # Most likely misspelt. Each is told once, however often settings are read.
+    def warn_of_unknown(keys, place)
+      unknown = keys.map { |key| "#{place}.#{key}" } - @unknown
+      @unknown.concat(unknown)
+      unknown.each do |name|
+        logger.warn("#{config_file}: #{name} is unknown and ignored; known are #{ExporterSettings::KEYS.join(', ')}")
+      end
+    end
+
+    def filled(variable)
+      value = @env[variable].to_s
+      value unless value.strip.empty?
+    end
+  end
+end

@@ -1,0 +1,46 @@
+# frozen_string_literal: true
+
+require 'net/http'
+require 'openssl'
+
+module MetricsServer
+  # Asks a server whether it is there. Whatever it answers, it lives: the Ruby
+  # server answers 404, a protected one 401.
+  class HealthCheck
+    PATH = '/-/healthy'
+    TIMEOUT = 5 # seconds, each to connect and to answer
+
+    def initialize(settings, timeout: TIMEOUT)
+      @settings = settings
+      @timeout = timeout
+    end
+
+    def answers?
+      client.start { |http| http.get(PATH) }
+      true
+    rescue StandardError # refused, reset, timed out, not HTTP
+      false
+    end
+
+    # Whether anybody listens on the server's port.
+    def port_taken?
+      Socket.tcp(@settings.reachable_address, @settings.port, connect_timeout: 1, &:itself)
+      true
+    rescue StandardError
+      false
+    end
+
+    private
+
+    # No proxy, and no check of the certificate: the server is our own, and its
+    # certificate is for the name that Prometheus uses.
+    def client
+      http = Net::HTTP.new(@settings.reachable_address, @settings.port, nil)
+      http.open_timeout = http.read_timeout = http.ssl_timeout = @timeout
+      http.max_retries = 0
+      http.use_ssl = @settings.tls_enabled
+      http.verify_mode = OpenSSL::SSL::VERIFY_NONE
+      http
+    end
+  end
+end

@@ -1,0 +1,102 @@
+# frozen_string_literal: true
+
+require 'fileutils'
+require 'json'
+require 'rbconfig'
+require 'metrics_server/child'
+
+module MetricsServer
+  # Starts the server of one target, in each of the ways there are. All return a
+  # Child and raise SystemCallError when there is nothing to start.
+  class Launch
+    PROGRAM = 'gitlab-metrics-exporter'
+    PROBES = 'self,mmap,mmap_stats'
+
+    # config: a Configuration. settings: the target's ExporterSettings.
+    def initialize(target, metrics_dir:, config:, settings:)
+      @target = target
+      @metrics_dir = metrics_dir.to_s
+      @config = config
+      @settings = settings
+    end
+
+    # The Go server. path: the directory of its program, nil for the PATH.
+    def go(path: nil)
+      make_log_directory
+      Child.spawn(go_environment, path ? File.join(path.to_s, PROGRAM) : PROGRAM)
+    end
+
+    # The Ruby server, as a program.
+    def ruby(wipe_metrics_dir: false)
+      Child.spawn(ruby_environment(wipe_metrics_dir), *ruby_command)
+    end
+
+    # The Ruby server, as a copy of this process. The block runs in the copy,
+    # before the server.
+    def fork(wipe_metrics_dir: false, reset_signals: [])
+      parent_pid = Process.pid
+      Child.fork do
+        reset_signals.each { |name| Signal.trap(name, 'DEFAULT') }
+        yield if block_given?
+        ruby_server(wipe_metrics_dir, parent_pid).run
+      end
+    end
+
+    # What the Go server is told, by variables.
+    def go_environment
+      { 'GOGC' => '10', # GitLab's wrapper sets it; the program knows better by itself
+        'GME_MMAP_METRICS_DIR' => @metrics_dir,
+        'GME_PROBES' => PROBES,
+        'GME_SERVER_HOST' => @settings.address,
+        'GME_SERVER_PORT' => @settings.port.to_s,
+        'GME_PARENT_PID' => Process.pid.to_s }.merge(log_environment, tls_environment)
+    end
+
+    private
+
+    def log_environment
+      return { 'GME_LOG_LEVEL' => 'quiet' } unless @settings.log_enabled
+
+      { 'GME_LOG_LEVEL' => 'info', 'GME_LOG_FILE' => @config.log_file(@target) }
+    end
+
+    def tls_environment
+      return {} unless @settings.tls_enabled
+
+      { 'GME_CERT_FILE' => @settings.tls_cert_path, 'GME_CERT_KEY' => @settings.tls_key_path }
+    end
+
+    # The settings are passed on as they are here: some may come from Ruby code
+    # that the server does not run. So is the directory.
+    def ruby_environment(wipe)
+      { 'METRICS_SERVER_TARGET' => @target.name,
+        'WIPE_METRICS_DIR' => wipe ? '1' : '0',
+        'GITLAB_CONFIG' => @config.config_file.to_s,
+        'prometheus_multiproc_dir' => @metrics_dir,
+        'METRICS_SERVER_SETTINGS' => JSON.generate(@settings.to_h),
+        'METRICS_SERVER_PARENT_PID' => Process.pid.to_s,
+        'RAILS_ENV' => @config.environment }
+    end
+
+    # The application's own bin/metrics-server, where there is one.
+    def ruby_command
+      own = File.join(@config.root, 'bin', 'metrics-server')
+      return [own] if File.executable?(own)
+
+      [RbConfig.ruby, File.expand_path('../../exe/metrics-server', __dir__)]
+    end
+
+    def ruby_server(wipe, parent_pid)
+      require 'metrics_server/ruby_server'
+      RubyServer.new(target: @target, metrics_dir: @metrics_dir, settings: @settings,
+                     log_file: @config.log_file(@target), wipe: wipe, parent_pid: parent_pid)
+    end
+
+    # The server itself says what is wrong when this did not help.
+    def make_log_directory
+      FileUtils.mkdir_p(File.dirname(@config.log_file(@target))) if @settings.log_enabled
+    rescue SystemCallError
+      nil
+    end
+  end
+end

@@ -1,0 +1,71 @@
+# frozen_string_literal: true
+
+require 'fileutils'
+
+module MetricsServer
+  # The directory where the processes of an application keep their metrics, and
+  # who uses it.
+  #
+  # Counters of an earlier run should not be served, so whoever starts first
+  # wipes the directory. But files that a live process has mapped must never be
+  # removed: what it counts would be lost. So each user keeps a shared lock on a
+  # file in the directory for as long as it lives, and only somebody who is
+  # alone there wipes. A lock belongs to an open file: forked workers share it,
+  # and the kernel releases it when the last of them ends, however it ends.
+  class MetricsDirectory
+    LOCK = '.metrics_server.lock'
+
+    attr_reader :path
+
+    def initialize(path)
+      @path = path.to_s
+    end
+
+    # Makes the directory, with mode 0700, unless it is there. Raises
+    # SystemCallError where that cannot be done.
+    def create
+      FileUtils.mkdir_p(path, mode: 0o700)
+      self
+    end
+
+    # Removes the metric files (*.db), nothing else, and not in subdirectories.
+    def wipe
+      Dir.glob(File.join(escaped_path, '*.db')).each { |file| FileUtils.rm_f(file) }
+      self
+    end
+
+    # Makes the directory, wipes it if nobody else uses it, and makes this
+    # process a user of it. Returns whether nobody else did.
+    def use(wipe: true)
+      create
+      @use = open_lock(LOCK)
+      alone = @use.flock(File::LOCK_EX | File::LOCK_NB).zero?
+      self.wipe if alone && wipe
+      @use.flock(File::LOCK_SH)
+      alone
+    end
+
+    # Tries to make this process the one that runs the server of that name. True
+    # when it is; it then stays so until it ends.
+    def claim(name)
+      @claim ||= open_lock(".#{name}.lock")
+      @claim.flock(File::LOCK_EX | File::LOCK_NB).zero?
+    end
+
+    # For a forked process that is not to keep locks when its parent has ended.
+    def forget
+      [@use, @claim].each { |file| file&.close }
+      @use = @claim = nil
+    end
+
+    private
+
+    def open_lock(name)
+      File.open(File.join(path, name), File::RDWR | File::CREAT, 0o600)
+    end
+
+    def escaped_path
+      path.gsub(/[\\*?\[\]{}]/) { |char| "\\#{char}" }
+    end
+  end
+end

@@ -1,0 +1,57 @@
+# frozen_string_literal: true
+
+require 'metrics_server/wrapper'
+
+module MetricsServer
+  # Puma's side, version 5 to 8, which name the same hooks differently. Made
+  # when Puma starts, before it loads the application; not when it reads its
+  # configuration: pumactl does that too, and must not wipe anything.
+  class PumaHooks
+    def initialize(launcher)
+      @launcher = launcher
+    end
+
+    def install
+      MetricsServer.guard { MetricsServer.application.prepare('puma') }
+      # A plugin's own method config would be given this object too, but Puma
+      # then loses the first setting of the file.
+      @launcher.config.configure { |_, file, _| install_in(file) }
+      on(@launcher.events, :after_booted, :on_booted) { start }
+      on(@launcher.events, :after_stopped, :on_stopped) { stop }
+    end
+
+    private
+
+    # The event before a restart is fired before phased ones too; this is not.
+    def install_in(file)
+      on(file, :before_restart, :on_restart) { stop }
+      on(file, :before_worker_boot, :on_worker_boot) { |number| worker_started(number) } if clustered?
+    end
+
+    # Called again after a phased restart.
+    def start
+      MetricsServer.guard { MetricsServer.start_for_puma if wanted? }
+    end
+
+    def wanted?
+      MetricsServer.config.environment != 'test' && MetricsServer.settings('puma').enabled
+    end
+
+    # Puma may call this in a signal handler, where no lock can be taken.
+    def stop
+      Thread.new { MetricsServer.stop }.join
+    end
+
+    def worker_started(number)
+      MetricsServer.guard { MetricsServer.application.worker_started(number) }
+    end
+
+    def clustered?
+      @launcher.options[:workers].to_i.positive?
+    end
+
+    def on(object, newer, older, &block)
+      object.public_send(object.respond_to?(newer) ? newer : older, &block)
+    end
+  end
+end

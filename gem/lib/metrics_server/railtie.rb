@@ -1,0 +1,24 @@
+# frozen_string_literal: true
+
+require 'rails/railtie'
+require 'metrics_server/wrapper'
+
+module MetricsServer
+  # In a Rails application: config.metrics_server is the Configuration, there
+  # are rake tasks, and metrics go to their place before an initializer of the
+  # application can touch one.
+  class Railtie < ::Rails::Railtie
+    config.metrics_server = MetricsServer.config
+
+    rake_tasks { load File.expand_path('tasks/metrics_exporter.rake', __dir__) }
+
+    initializer 'metrics_server.prepare', before: :load_config_initializers do
+      if defined?(::Sidekiq::CLI)
+        require 'metrics_server/sidekiq_hooks'
+        SidekiqHooks.install
+      elsif defined?(::Rails::Server) # rails server boots the application before Puma
+        MetricsServer.guard { MetricsServer.application.prepare('puma') }
+      end
+    end
+  end
+end

@@ -1,0 +1,139 @@
+# frozen_string_literal: true
+
+require 'metrics_server/supervisor'
+require_relative '../support/fake_clock'
+
+# Everything in one thread, with a clock that only passes in waits: what is
+# noted is what happened, in order, and when.
+RSpec.describe MetricsServer::Supervisor do
+  let(:clock) { FakeClock.new }
+  let(:journal) { [] }
+  let(:health) { FakeHealth.new }
+
+  before do
+    stub_const('FakeHealth', Class.new do
+      attr_accessor :answers
+
+      def initialize = @answers = true
+      def answers? = @answers
+    end)
+    # Lives until its time has come, or it is stopped.
+    stub_const('FakeChild', Class.new do
+      attr_reader :pid
+
+      def initialize(pid, clock, until_time, journal)
+        @pid = pid
+        @clock = clock
+        @until_time = until_time
+        @journal = journal
+      end
+
+      def alive? = !@stopped && @clock.now < @until_time
+      def fate = 'exit status 2'
+
+      def stop(grace: 10)
+        @journal << [@clock.now, :stopped, @pid, grace] if alive?
+        @stopped = true
+      end
+    end)
+    stub_const('FakeReport', Class.new do
+      def initialize(journal, clock)
+        @journal = journal
+        @clock = clock
+      end
+
+      %i[starting ended not_started hung stable run_elsewhere gave_up].each do |event|
+        define_method(event) { |*arguments, **named| @journal << [@clock.now, event, *arguments, *named.values] }
+      end
+    end)
+  end
+
+  # Servers that live so long, one after the other; the last one for ever.
+  def supervisor(*lives, claim: -> { true })
+    pids = (1..).each
+    described_class.new(health: health, report: FakeReport.new(journal, clock), clock: clock, claim: claim) do
+      life = lives.shift || Float::INFINITY
+      raise Errno::ENOENT, 'no program' if life.zero?
+
+      FakeChild.new(pids.next, clock, clock.now + life, journal)
+    end
+  end
+
+  def run(supervisor, seconds)
+    clock.at(seconds) { supervisor.stop }
+    supervisor.run
+    journal
+  end
+
+  it 'starts a server and stops it at the end' do
+    expect(run(supervisor, 20)).to eq([[0, :starting, 1], [20, :stopped, 1, 10]])
+  end
+
+  it 'starts the next at once when one ends that had run well' do
+    expect(run(supervisor(45), 50)).to eq(
+      [[0, :starting, 1], [30, :stable, 1], [35, :stable, 1], [40, :stable, 1], [45, :ended, 'exit status 2', 0],
+       [45, :starting, 2], [50, :stopped, 2, 10]]
+    )
+  end
+
+  it 'waits longer and longer when it ends soon after each start' do
+    run(supervisor(1, 1, 1, 1), 30)
+    expect(journal.select { |event| event[1] == :starting }.map(&:first)).to eq([0, 2, 5, 10, 19])
+  end
+
+  it 'goes on when there is nothing to start' do
+    run(supervisor(0, 0), 6)
+    expect(journal.map do |event|
+             event[0, 2]
+           end).to eq([[0, :not_started], [1, :not_started], [3, :starting], [6, :stopped]])
+  end
+
+  it 'replaces a server that no longer answers' do
+    clock.at(7) { health.answers = false }
+    clock.at(22) { health.answers = true }
+    expect(run(supervisor, 27)).to eq(
+      [[0, :starting, 1], [20, :hung, 1], [20, :stopped, 1, 2], [20, :ended, 'exit status 2', 1],
+       [21, :starting, 2], [27, :stopped, 2, 10]]
+    )
+  end
+
+  it 'gives a server more time for its first answer' do
+    health.answers = false
+    clock.at(28) { health.answers = true }
+    expect(run(supervisor, 29).map { |event| event[1] }).to eq(%i[starting stopped])
+  end
+
+  it 'kills one that never answers' do
+    health.answers = false
+    expect(run(supervisor, 31).map { |event| event[0, 2] }).to include([30, :hung])
+  end
+
+  it 'starts nothing while another process runs the server' do
+    free = false
+    clock.at(12) { free = true }
+    expect(run(supervisor(claim: -> { free }), 20)).to eq(
+      [[0, :run_elsewhere], [15, :starting, 1], [20, :stopped, 1, 10]]
+    )
+  end
+
+  it 'stops at once while it rests' do
+    lives = Array.new(6, 1)
+    run(supervisor(*lives), 45)
+    expect(clock.now).to be < 47
+  end
+
+  it 'ends quietly, and leaves no server, when something unforeseen happens' do
+    allow(health).to receive(:answers?).and_raise('unforeseen')
+    expect(run(supervisor, 60).map { |event| event[1] }).to eq(%i[starting gave_up stopped])
+  end
+
+  it 'does nothing in a forked copy of its process' do
+    one = supervisor.start
+    copy = Process.fork do
+      one.stop
+      Process.exit!(0)
+    end
+    expect(Process.wait2(copy).last).to be_success
+    one.stop
+  end
+end

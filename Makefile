@@ -12,7 +12,7 @@ LDFLAGS  := -s -w $(VARIABLE).Version=$(VERSION) $(VARIABLE).Revision=$(REVISION
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-go lint bench fuzz install clean setup help
+.PHONY: build run test test-go test-ruby test-unstable lint bench fuzz demo-rails install clean setup help
 
 build: ## build bin/gitlab-metrics-exporter
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
@@ -20,14 +20,24 @@ build: ## build bin/gitlab-metrics-exporter
 run: build ## serve a made-up application on http://localhost:8083/metrics
 	exec bin/$(NAME) demo
 
-test: setup test-go ## install what the tests need, and run them all
+test: setup test-go test-ruby ## install what the tests need, and run them all
 
 # Not cached: tests run the program, Ruby and promtool, which go test does not know of.
 test-go:
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m ./...
 
-lint: ## check formatting and the code
+# All of the gem: with real Pumas and Sidekiqs, and the program that was built.
+test-ruby: build
+	cd gem && rspec
+
+test-unstable: build ## the gem's tests in a Debian unstable made in SID=DIR
+	script/test-unstable $(SID)
+
+lint: setup ## check formatting and the code
 	script/lint
+
+demo-rails: setup build ## run a Rails application with both metrics servers, until Ctrl-C
+	script/demo-rails
 
 bench: setup build ## compare with the Ruby gem; see docs/performance.md
 	script/bench

@@ -5,8 +5,8 @@
 #
 #   ruby gem.rb DIR      as often as asked
 #   ruby gem.rb DIR -    once, the text to standard output
-require "prometheus/client"
-require "prometheus/client/formats/text"
+require 'prometheus/client'
+require 'prometheus/client/formats/text'
 
 dir, once = ARGV
 if once
@@ -15,8 +15,8 @@ if once
 end
 
 $stdout.sync = true
-version = Gem.loaded_specs.fetch("prometheus-client-mmap", nil)&.version ||
-          Gem::Specification.find_by_name("prometheus-client-mmap").version
+version = Gem.loaded_specs.fetch('prometheus-client-mmap', nil)&.version ||
+          Gem::Specification.find_by_name('prometheus-client-mmap').version
 puts "#{version} ruby-#{RUBY_VERSION}"
 $stdin.each_line do
   start = Process.clock_gettime(Process::CLOCK_MONOTONIC)

@@ -29,6 +29,15 @@ module MetricsServer
       write_to(@directory.path)
     end
 
+    # For a process of the application that is neither Puma's nor Sidekiq's, such
+    # as a rake task: if it writes metrics to the directory, then by its name.
+    def take_name
+      return if @env['prometheus_multiproc_dir'].to_s.empty?
+
+      require 'prometheus/client'
+      ::Prometheus::Client.configuration.pid_provider = method(:process_name)
+    end
+
     # To be called in a worker that Puma forked, with its number.
     def worker_started(number)
       @worker = number
@@ -50,7 +59,7 @@ module MetricsServer
     def process_name
       case @target&.name
       when 'puma' then "puma_#{@worker || 'master'}"
-      when 'sidekiq' then ['sidekiq', @env['SIDEKIQ_WORKER_ID']].compact.join('_')
+      when 'sidekiq' then ['sidekiq', *@env['SIDEKIQ_WORKER_ID']].reject(&:empty?).join('_')
       else "process_#{Process.pid}"
       end
     end

@@ -18,6 +18,9 @@ module MetricsServer
         SidekiqHooks.install
       elsif defined?(::Rails::Server) # rails server boots the application before Puma
         MetricsServer.guard { MetricsServer.application.prepare('puma') }
+      else
+        # Where the Puma plugin has prepared this process before, this changes nothing.
+        MetricsServer.guard { MetricsServer.application.take_name }
       end
     end
   end

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require 'metrics_server/errors'
+
 module MetricsServer
   # A metrics server as its parent sees it: a process with a group of its own,
   # which a thread reaps as soon as it ends. In a forked copy of the parent it
@@ -12,9 +14,9 @@ module MetricsServer
 
     # Starts a program; command is a path, or a name to look for in PATH.
     # Raises SystemCallError when there is none.
-    def self.spawn(env, command, *arguments)
+    def self.spawn(env, command, *arguments, **options)
       # The pair says that it is a program, not a line for a shell.
-      new(Process.spawn(env, [command, command], *arguments, in: File::NULL, pgroup: true))
+      new(Process.spawn(env, [command, command], *arguments, in: File::NULL, pgroup: true, **options))
     end
 
     # Runs the block in a copy of this process that leaves nothing of what the
@@ -30,9 +32,13 @@ module MetricsServer
       Process.setpgid(0, 0)
       yield
       status = 0
+    rescue SystemExit => e
+      status = e.status
+    rescue SignalException => e
+      status = 128 + e.signo
     rescue Exception => e # rubocop:disable Lint/RescueException -- nothing may pass into the parent's code
-      $stderr.write("#{e.class}: #{e.message}\n") unless e.is_a?(Error)
       status = 2 if e.is_a?(Error)
+      $stderr.write("#{e.is_a?(Error) ? 'metrics-server' : e.class}: #{e.message}\n")
     ensure
       Process.exit!(status)
     end

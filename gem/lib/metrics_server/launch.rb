@@ -28,7 +28,7 @@ module MetricsServer
 
     # The Ruby server, as a program.
     def ruby(wipe_metrics_dir: false)
-      Child.spawn(ruby_environment(wipe_metrics_dir), *ruby_command)
+      Child.spawn(ruby_environment(wipe_metrics_dir), *ruby_command, chdir: @config.root.to_s) # where its log goes
     end
 
     # The Ruby server, as a copy of this process. The block runs in the copy,

@@ -1,0 +1,61 @@
+# frozen_string_literal: true
+
+require 'open3'
+require 'rbconfig'
+require_relative '../support/example_application'
+
+# The example application's code, run for real by something that is neither Puma
+# nor Sidekiq.
+RSpec.describe 'The Railtie' do
+  let(:env) do
+    { 'BUNDLE_GEMFILE' => nil, 'RUBYOPT' => nil, 'WEB_EXPORTER_PORT' => '8083', 'RAILS_LOG_LEVEL' => 'error' }
+  end
+
+  def run_in_application(*command, **more)
+    output, status = Open3.capture2e(env.merge(more.transform_keys(&:to_s)), *command, chdir: ExampleApplication::ROOT)
+    raise output unless status.success?
+
+    output
+  end
+
+  def ruby(code, **more)
+    run_in_application(RbConfig.ruby, '-e', code, **more)
+  end
+
+  it 'lets settings be made in Ruby, which win' do
+    expect(ruby(<<~RUBY)).to eq("9083 127.0.0.1 false\n")
+      require './config/application'
+      Rails.application.config.metrics_server.web_exporter.port = 9083
+      Rails.application.config.metrics_server.golang_server = false
+      Rails.application.initialize!
+      puts [MetricsServer.settings('puma').port, MetricsServer.settings('puma').address, MetricsServer.config.golang_server?].join(' ')
+    RUBY
+  end
+
+  it 'takes root, environment and logger from Rails' do
+    expect(ruby(<<~RUBY, RAILS_ENV: 'test')).to eq("#{ExampleApplication::ROOT} test true\n")
+      require './config/environment'
+      config = MetricsServer.config
+      puts [config.root, config.environment, config.logger.equal?(Rails.logger)].join(' ')
+    RUBY
+  end
+
+  it 'brings the rake task' do
+    expect(run_in_application('bundle', 'exec', 'rake', '-T')).to include('rake gitlab:metrics_exporter:install[dir]')
+  end
+
+  it 'wipes nothing in a process that is neither of Puma nor of Sidekiq, and names it' do
+    counter = File.join(tmp, 'counter_puma_0-0.db')
+    File.binwrite(counter, "\x08\0\0\0\0\0\0\0")
+    ruby('require "./config/environment"; Shop::Metrics::REQUESTS.increment', prometheus_multiproc_dir: tmp)
+    expect(File.exist?(counter)).to be(true)
+    expect(Dir.children(tmp)).to include(/\Acounter_process_\d+-0\.db\z/)
+  end
+
+  it 'leaves an application without gitlab.yml alone' do
+    expect(ruby(<<~RUBY, GITLAB_CONFIG: File.join(tmp, 'none.yml'))).to eq("false false\n")
+      require './config/environment'
+      puts %w[puma sidekiq].map { |target| MetricsServer.settings(target).enabled }.join(' ')
+    RUBY
+  end
+end

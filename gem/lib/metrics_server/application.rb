@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require 'metrics_server/errors'
 require 'metrics_server/metrics_directory'
 require 'metrics_server/target'
 
@@ -23,8 +24,7 @@ module MetricsServer
 
       require 'prometheus/client'
       target = Target.named(target)
-      @directory = MetricsDirectory.new(@config.metrics_dir(target))
-      @directory.use(wipe: !clustered_sidekiq?)
+      use(MetricsDirectory.new(@config.metrics_dir(target)))
       @target = target
       write_to(@directory.path)
     end
@@ -65,6 +65,14 @@ module MetricsServer
     end
 
     private
+
+    def use(directory)
+      directory.use(wipe: !clustered_sidekiq?)
+      @directory = directory
+    rescue SystemCallError => e
+      raise Error, "the metrics directory #{directory.path} cannot be used (#{e.message}). Let this user write there, " \
+                   'or set prometheus_multiproc_dir to another directory.'
+    end
 
     def write_to(path)
       @env['prometheus_multiproc_dir'] = path # of children too, and of a client that is not loaded yet

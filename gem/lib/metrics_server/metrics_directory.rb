@@ -30,7 +30,7 @@ module MetricsServer
 
     # Removes the metric files (*.db), nothing else, and not in subdirectories.
     def wipe
-      Dir.glob(File.join(escaped_path, '*.db')).each { |file| FileUtils.rm_f(file) }
+      Dir.glob('*.db', base: path).each { |name| FileUtils.rm_f(File.join(path, name)) }
       self
     end
 
@@ -39,7 +39,7 @@ module MetricsServer
     def use(wipe: true)
       create
       @use = open_lock(LOCK)
-      alone = @use.flock(File::LOCK_EX | File::LOCK_NB).zero?
+      alone = lock(@use)
       self.wipe if alone && wipe
       @use.flock(File::LOCK_SH)
       alone
@@ -49,7 +49,7 @@ module MetricsServer
     # when it is; it then stays so until it ends.
     def claim(name)
       @claim ||= open_lock(".#{name}.lock")
-      @claim.flock(File::LOCK_EX | File::LOCK_NB).zero?
+      lock(@claim)
     end
 
     # For a forked process that is not to keep locks when its parent has ended.
@@ -64,8 +64,9 @@ module MetricsServer
       File.open(File.join(path, name), File::RDWR | File::CREAT, 0o600)
     end
 
-    def escaped_path
-      path.gsub(/[\\*?\[\]{}]/) { |char| "\\#{char}" }
+    # Whether nobody else holds it.
+    def lock(file)
+      file.flock(File::LOCK_EX | File::LOCK_NB) ? true : false
     end
   end
 end

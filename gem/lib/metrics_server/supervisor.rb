@@ -92,14 +92,10 @@ module MetricsServer
 
     # Returns when the child has ended, or is to.
     def watch(started)
-      answered = started
-      patience = BOOT
-      while rest_while_alive(CHECK_EVERY)
-        if @health.answers?
-          answered = @clock.now
-          patience = PATIENCE
-        end
-        replace_hung if @clock.now - answered >= patience
+      answered = nil
+      while rest_while_alive(answered ? CHECK_EVERY : TICK)
+        answered = @clock.now if @health.answers?
+        replace_hung if @clock.now >= (answered ? answered + PATIENCE : started + BOOT)
         praise if @clock.now - started >= Backoff::STABLE
       end
     end

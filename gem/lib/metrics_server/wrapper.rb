@@ -104,7 +104,7 @@ module MetricsServer
     def guard
       yield
     rescue StandardError, LoadError => e
-      config.logger.error("The metrics server is not started: #{e.message} (#{e.class})")
+      config.logger.error("Metrics server: #{e.message}#{" (#{e.class})" unless e.is_a?(Error)}")
       nil
     end
 

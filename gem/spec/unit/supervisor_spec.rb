@@ -71,7 +71,7 @@ RSpec.describe MetricsServer::Supervisor do
 
   it 'starts the next at once when one ends that had run well' do
     expect(run(supervisor(45), 50)).to eq(
-      [[0, :starting, 1], [30, :stable, 1], [35, :stable, 1], [40, :stable, 1], [45, :ended, 'exit status 2', 0],
+      [[0, :starting, 1], [31, :stable, 1], [36, :stable, 1], [41, :stable, 1], [45, :ended, 'exit status 2', 0],
        [45, :starting, 2], [50, :stopped, 2, 10]]
     )
   end
@@ -92,8 +92,8 @@ RSpec.describe MetricsServer::Supervisor do
     clock.at(7) { health.answers = false }
     clock.at(22) { health.answers = true }
     expect(run(supervisor, 27)).to eq(
-      [[0, :starting, 1], [20, :hung, 1], [20, :stopped, 1, 2], [20, :ended, 'exit status 2', 1],
-       [21, :starting, 2], [27, :stopped, 2, 10]]
+      [[0, :starting, 1], [21, :hung, 1], [21, :stopped, 1, 2], [21, :ended, 'exit status 2', 1],
+       [22, :starting, 2], [27, :stopped, 2, 10]]
     )
   end
 

@@ -12,7 +12,7 @@ LDFLAGS  := -s -w $(VARIABLE).Version=$(VERSION) $(VARIABLE).Revision=$(REVISION
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-go test-ruby test-unstable lint bench fuzz demo-rails install clean setup help
+.PHONY: build run test test-go test-ruby test-unstable lint bench bench-rails fuzz demo-rails install clean setup help
 
 build: ## build bin/gitlab-metrics-exporter
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
@@ -41,6 +41,9 @@ demo-rails: setup build ## run a Rails application with both metrics servers, un
 
 bench: setup build ## compare with the Ruby gem; see docs/performance.md
 	script/bench
+
+bench-rails: setup build ## compare the servers behind a Rails application
+	script/bench-rails
 
 fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
 	script/fuzz $(or $(FUZZTIME),30s)

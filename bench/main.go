@@ -230,7 +230,7 @@ func (p *page) scrape() (result, error) {
 	}
 	defer snapshot.Release()
 	p.writer.Reset(io.Discard)
-	err = errors.Join(p.writer.Snapshot(snapshot), p.writer.Flush())
+	err = errors.Join(p.writer.Snapshot(snapshot, snapshot.Layout.Families), p.writer.Flush())
 	return result{seconds: time.Since(start).Seconds()}, err
 }
 

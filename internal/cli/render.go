@@ -32,7 +32,7 @@ func render(dir string, t terminal) error {
 		}
 	}
 	w := exposition.NewWriter(t.out)
-	if err := w.Snapshot(snapshot); err != nil {
+	if err := w.Snapshot(snapshot, snapshot.Layout.Families); err != nil {
 		return err
 	}
 	return w.Flush()

@@ -68,7 +68,7 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 
 	engine := collect.New(c.dir)
 	probes := probe.New(c.probes, engine, log)
-	c.web.Scrape, c.web.Log, c.web.Version = probes.Scrape, log, version.Info()
+	c.web.Scrape, c.web.Log, c.web.Version = probes.ScrapeOnly, log, version.Info()
 	handler, err := web.NewHandler(c.web)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func scrape(b *testing.B, e *collect.Engine, w *exposition.Writer) {
 		b.Fatal(err)
 	}
 	w.Reset(io.Discard)
-	w.Snapshot(s)
+	w.Snapshot(s, s.Layout.Families)
 	w.Flush()
 	s.Release()
 }

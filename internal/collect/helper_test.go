@@ -175,7 +175,7 @@ func text(t tb, s *collect.Snapshot) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := exposition.NewWriter(&b)
-	must(t, w.Snapshot(s))
+	must(t, w.Snapshot(s, s.Layout.Families))
 	must(t, w.Flush())
 	return b.String()
 }

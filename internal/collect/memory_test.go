@@ -171,7 +171,7 @@ func TestWarmScrapeAllocations(t *testing.T) {
 			s, err := e.Collect(t.Context())
 			must(t, err)
 			w.Reset(io.Discard)
-			must(t, w.Snapshot(s))
+			must(t, w.Snapshot(s, s.Layout.Families))
 			must(t, w.Flush())
 			s.Release()
 		}

@@ -83,9 +83,9 @@ func (w *Writer) Reset(to io.Writer) {
 	}
 }
 
-// Snapshot writes all families of a snapshot.
-func (w *Writer) Snapshot(s *collect.Snapshot) error {
-	for _, family := range valid(s) {
+// Snapshot writes families of a snapshot's layout, or parts of them.
+func (w *Writer) Snapshot(s *collect.Snapshot, families []series.Family) error {
+	for _, family := range valid(s, families) {
 		w.buf = AppendFamily(w.buf, family.Name, family.Type)
 		for _, id := range family.Series {
 			w.buf = AppendSample(w.buf, s.Layout, id, s.Value(id))
@@ -97,20 +97,19 @@ func (w *Writer) Snapshot(s *collect.Snapshot) error {
 	return w.err
 }
 
-// valid returns the families of a snapshot, as they can be shown with its
-// values: a histogram or summary with a count below zero, which only damage
+// valid returns families of a snapshot as they can be shown with its values: a histogram or summary with a count below zero, which only damage
 // makes, is an untyped family for each of its sample names. Some parsers would
 // refuse the whole page otherwise.
-func valid(s *collect.Snapshot) []series.Family {
+func valid(s *collect.Snapshot, declared []series.Family) []series.Family {
 	negative := func(f series.Family) bool {
 		return (f.Type == discover.Histogram || f.Type == discover.Summary) &&
 			slices.ContainsFunc(f.Series, func(id series.ID) bool { return s.Value(id) < 0 && s.Layout.Counts(id) })
 	}
-	if !slices.ContainsFunc(s.Layout.Families, negative) {
-		return s.Layout.Families
+	if !slices.ContainsFunc(declared, negative) {
+		return declared
 	}
 	var families []series.Family
-	for _, f := range s.Layout.Families {
+	for _, f := range declared {
 		if !negative(f) {
 			families = append(families, f)
 			continue

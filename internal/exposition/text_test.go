@@ -71,7 +71,8 @@ func page(t tb, files map[string][]entry) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := exposition.NewWriter(&b)
-	if err := w.Snapshot(snapshot(t, files)); err != nil {
+	s := snapshot(t, files)
+	if err := w.Snapshot(s, s.Layout.Families); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Flush(); err != nil {
@@ -287,7 +288,7 @@ func TestWriterInParts(t *testing.T) {
 	for range 2 { // a Writer serves page after page
 		var to recorder
 		w.Reset(&to)
-		if err := errors.Join(w.Snapshot(s), w.Flush()); err != nil {
+		if err := errors.Join(w.Snapshot(s, s.Layout.Families), w.Flush()); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(to.writes, ""); got != string(want) {
@@ -311,11 +312,11 @@ func TestWriterFails(t *testing.T) {
 	for fail := 1; fail <= 3; fail++ {
 		to := recorder{fail: fail}
 		w := exposition.NewWriter(&to)
-		first := w.Snapshot(s)
+		first := w.Snapshot(s, s.Layout.Families)
 		if first == nil {
 			first = w.Flush()
 		}
-		for _, err := range []error{first, w.Families(own), w.Flush(), w.Snapshot(s)} {
+		for _, err := range []error{first, w.Families(own), w.Flush(), w.Snapshot(s, s.Layout.Families)} {
 			if !errors.Is(err, errFull) {
 				t.Errorf("write %d fails: error is %v", fail, err)
 			}
@@ -325,7 +326,7 @@ func TestWriterFails(t *testing.T) {
 		}
 		var again recorder
 		w.Reset(&again)
-		if err := errors.Join(w.Snapshot(s), w.Flush()); err != nil {
+		if err := errors.Join(w.Snapshot(s, s.Layout.Families), w.Flush()); err != nil {
 			t.Errorf("after write %d failed and Reset: %v", fail, err)
 		}
 	}
@@ -340,7 +341,7 @@ func TestWriterFamilies(t *testing.T) {
 	}}
 	var to recorder
 	w := exposition.NewWriter(&to)
-	if err := errors.Join(w.Families(own), w.Snapshot(s), w.Families(own), w.Flush()); err != nil {
+	if err := errors.Join(w.Families(own), w.Snapshot(s, s.Layout.Families), w.Families(own), w.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	const mine = "# HELP gme_x Help.\n# TYPE gme_x gauge\ngme_x 0.5\n"

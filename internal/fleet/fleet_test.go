@@ -274,7 +274,7 @@ func page(t *testing.T, dir string) samples {
 	defer snapshot.Release()
 	var text strings.Builder
 	w := exposition.NewWriter(&text)
-	if err := w.Snapshot(snapshot); err != nil {
+	if err := w.Snapshot(snapshot, snapshot.Layout.Families); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Flush(); err != nil {

@@ -18,7 +18,7 @@ import (
 const patience = 30 * time.Second
 
 func setOf(probes ...probe) *Set {
-	return &Set{engine: collect.New(""), probes: probes, faults: faults{log: slog.New(slog.DiscardHandler)}}
+	return &Set{engine: collect.New(""), probes: probes, faults: &faults{log: slog.New(slog.DiscardHandler)}}
 }
 
 // outcomes returns which probes of a page were successful.

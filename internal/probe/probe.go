@@ -22,6 +22,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
+	"gitlab-metrics-exporter/internal/series"
 )
 
 // The known probes.
@@ -58,7 +59,7 @@ func Parse(list string) ([]string, error) {
 type Set struct {
 	engine *collect.Engine
 	probes []probe
-	faults faults
+	faults *faults
 }
 
 type probe struct {
@@ -76,7 +77,7 @@ type part struct {
 // directory of engine. What is wrong with files is logged to log: once, not in
 // every scrape.
 func New(names []string, engine *collect.Engine, log *slog.Logger) *Set {
-	s := &Set{engine: engine, faults: faults{log: log}}
+	s := &Set{engine: engine, faults: &faults{log: log}}
 	runs := map[string]func(*scrape) (part, error){
 		Mmap:      runMmap,
 		MmapStats: runMmapStats,
@@ -151,7 +152,7 @@ func (p probe) time(run *scrape) (o outcome) {
 // page puts the parts together. Probes that are not done have failed, after
 // the given time.
 func (s *Set) page(outcomes []outcome, seconds float64) *Page {
-	page := &Page{complete: true}
+	page := &Page{complete: true, succeeded: true}
 	var success, duration []sample
 	for i, p := range s.probes {
 		o := outcomes[i]
@@ -162,9 +163,10 @@ func (s *Set) page(outcomes []outcome, seconds float64) *Page {
 		if o.err == nil {
 			page.families = append(page.families, o.families...)
 			if o.snapshot != nil {
-				page.snapshot = o.snapshot
+				page.snapshot, page.selected = o.snapshot, o.snapshot.Layout.Families
 			}
 		}
+		page.succeeded = page.succeeded && o.err == nil
 		success = append(success, sample{truth(o.err == nil), []string{"probe", p.name}})
 		duration = append(duration, sample{o.seconds, []string{"probe", p.name}})
 	}
@@ -185,14 +187,17 @@ func truth(ok bool) float64 {
 // A Page is what one scrape found: the application's families, then ours.
 type Page struct {
 	snapshot *collect.Snapshot // nil if there is none
+	selected []series.Family   // of the snapshot, that are to be written
 	families []*dto.MetricFamily
-	complete bool // no probe runs any more
+
+	complete  bool // no probe runs any more
+	succeeded bool // and all have delivered their part
 }
 
 // Write writes the page.
 func (p *Page) Write(w *exposition.Writer) error {
 	if p.snapshot != nil {
-		if err := w.Snapshot(p.snapshot); err != nil {
+		if err := w.Snapshot(p.snapshot, p.selected); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package series
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -35,6 +36,41 @@ type Family struct {
 
 // Len returns the number of series.
 func (l *Layout) Len() int { return len(l.order) }
+
+// Select returns the families of these names, and of the other families the
+// series whose samples have one of them; and which of the names it met.
+func (l *Layout) Select(names []string) (families []Family, found []string) {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	met := map[string]bool{}
+	for _, family := range l.Families {
+		some := l.ofSamples(family.Series, wanted, met)
+		if wanted[family.Name] {
+			met[family.Name] = true
+		} else {
+			family.Series = some
+		}
+		if len(family.Series) > 0 {
+			families = append(families, family)
+		}
+	}
+	return families, slices.Sorted(maps.Keys(met))
+}
+
+// ofSamples returns the series whose sample has a wanted name, and adds those
+// names to met.
+func (l *Layout) ofSamples(ids []ID, wanted, met map[string]bool) []ID {
+	var some []ID
+	for _, id := range ids {
+		if name := l.Name(id); wanted[name] {
+			met[name] = true
+			some = append(some, id)
+		}
+	}
+	return some
+}
 
 // AppendText appends the series' text as it stands on a page before the value.
 func (l *Layout) AppendText(dst []byte, id ID) []byte {

@@ -37,7 +37,7 @@ type Config struct {
 	MaxRequests   int    // scrapes at once; 0 means no limit
 	Pprof         bool   // serve profiles under /debug/pprof/
 	Version       string // shown on the landing page
-	Scrape        func(context.Context) *probe.Page
+	Scrape        func(context.Context, probe.Selection) (*probe.Page, error) // an error is the client's: it names what is not there
 	Log           *slog.Logger
 }
 

@@ -51,7 +51,7 @@ func config(dir string) Config {
 		TelemetryPath: "/metrics",
 		MaxRequests:   40,
 		Version:       "1.2.3",
-		Scrape:        probe.New([]string{probe.Mmap}, collect.New(dir), quiet).Scrape,
+		Scrape:        probe.New([]string{probe.Mmap}, collect.New(dir), quiet).ScrapeOnly,
 		Log:           quiet,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ const (
 
 // metrics serves the page that Prometheus scrapes.
 type metrics struct {
-	scrape  func(context.Context) *probe.Page
+	scrape  func(context.Context, probe.Selection) (*probe.Page, error)
 	log     *slog.Logger
 	writers sync.Pool // of *exposition.Writer
 	gzips   sync.Pool // of *gzip.Writer
@@ -58,29 +59,44 @@ func newMetrics(c Config) *metrics {
 
 func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header.Set("Content-Type", exposition.TextType)
 	header.Set("Vary", "Accept-Encoding")
 	header.Set("Cache-Control", "no-store")
 	zipped := acceptsGzip(r.Header.Values("Accept-Encoding"))
-	if zipped {
-		header.Set("Content-Encoding", "gzip")
-	}
 	if r.Method == http.MethodHead {
+		announce(header, zipped)
 		return
 	}
 	timeout := timeoutOf(r.Header)
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	start := time.Now()
-	page := m.scrape(ctx)
+	page, err := m.scrape(ctx, selection(r.URL.Query()))
+	if err != nil {
+		answer(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	defer page.Release()
 	setWriteDeadline(w, start.Add(timeout+sendTime))
-	err := m.send(w, page, zipped)
+	announce(header, zipped)
+	err = m.send(w, page, zipped)
 	if err != nil && !gone(r, err) {
 		m.log.Warn("Page was not sent", "err", err, "remote", r.RemoteAddr)
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler) // or half a page would look like a whole one
+	}
+}
+
+// selection returns what of the page a query asks for.
+func selection(query url.Values) probe.Selection {
+	return probe.Selection{Names: query["name[]"], Probes: append(query["probe[]"], query["collect[]"]...)}
+}
+
+// announce sets the headers that say what the body will be.
+func announce(header http.Header, zipped bool) {
+	header.Set("Content-Type", exposition.TextType)
+	if zipped {
+		header.Set("Content-Encoding", "gzip")
 	}
 }
 

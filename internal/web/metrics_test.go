@@ -113,13 +113,13 @@ func TestScrapeGetsTheTime(t *testing.T) {
 		c := config("")
 		var left time.Duration
 		scrape := c.Scrape
-		c.Scrape = func(ctx context.Context) *probe.Page {
+		c.Scrape = func(ctx context.Context, sel probe.Selection) (*probe.Page, error) {
 			deadline, ok := ctx.Deadline()
 			if !ok {
 				t.Errorf("%q: the scrape has no deadline", header)
 			}
 			left = time.Until(deadline)
-			return scrape(ctx)
+			return scrape(ctx, sel)
 		}
 		ask(handler(t, c), "GET", "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", header)
 		// Some of the time may have passed, but none can have been added.
@@ -141,7 +141,7 @@ func TestScrapeOutOfTime(t *testing.T) {
 // TestEmptyDirectory: nothing to show is no reason to cut the page short.
 func TestEmptyDirectory(t *testing.T) {
 	c := config("")
-	c.Scrape = probe.New(probe.Known, collect.New(t.TempDir()), quiet).Scrape
+	c.Scrape = probe.New(probe.Known, collect.New(t.TempDir()), quiet).ScrapeOnly
 	r := ask(handler(t, c), "GET", "/metrics")
 	for _, name := range probe.Known {
 		if want := fmt.Sprintf("\ngme_probe_success{probe=%q} 1\n", name); r.Code != 200 || !contains(r.Body.String(), want) {
@@ -154,7 +154,7 @@ func TestEmptyDirectory(t *testing.T) {
 // get into each other's way.
 func TestWritersAreReused(t *testing.T) {
 	c := config("")
-	c.Scrape = probe.New([]string{probe.Mmap}, collect.New(t.TempDir()), quiet).Scrape
+	c.Scrape = probe.New([]string{probe.Mmap}, collect.New(t.TempDir()), quiet).ScrapeOnly
 	h := handler(t, c)
 	for i := range 20 {
 		var header []string

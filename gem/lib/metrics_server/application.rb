@@ -70,8 +70,8 @@ module MetricsServer
       directory.use(wipe: !clustered_sidekiq?)
       @directory = directory
     rescue SystemCallError => e
-      raise Error, "the metrics directory #{directory.path} cannot be used (#{e.message}). Let this user write there, " \
-                   'or set prometheus_multiproc_dir to another directory.'
+      raise Error, "the metrics directory #{directory.path} cannot be used (#{e.message}). Let this user write " \
+                   'there, or set prometheus_multiproc_dir to another directory.'
     end
 
     def write_to(path)

@@ -38,7 +38,7 @@ module MetricsServer
 
     # Where this machine reaches the server: an address that can be connected to.
     def reachable_address
-      return 'localhost' if ANYWHERE.include?(address)
+      return '127.0.0.1' if ANYWHERE.include?(address)
 
       address.delete_prefix('[').delete_suffix(']')
     end
@@ -66,7 +66,7 @@ module MetricsServer
     end
 
     def port_number(value)
-      number = Integer(value, exception: false) if value.is_a?(Integer) || value.is_a?(String)
+      number = Integer(value.to_s, 10, exception: false)
       wrong(:port, value, 'must be a number from 1 to 65535') unless number&.between?(1, 65_535)
       number
     end

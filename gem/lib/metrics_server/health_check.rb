@@ -2,6 +2,7 @@
 
 require 'net/http'
 require 'openssl'
+require 'timeout'
 
 module MetricsServer
   # Asks a server whether it is there. Whatever it answers, it lives: the Ruby
@@ -15,8 +16,9 @@ module MetricsServer
       @timeout = timeout
     end
 
+    # One that dribbles its answer does not count, nor hold us for ever.
     def answers?
-      client.start { |http| http.get(PATH) }
+      Timeout.timeout(2 * @timeout) { client.start { |http| http.get(PATH) } }
       true
     rescue StandardError # refused, reset, timed out, not HTTP
       false

@@ -15,7 +15,7 @@ module MetricsServer
     # config: a Configuration. settings: the target's ExporterSettings.
     def initialize(target, metrics_dir:, config:, settings:)
       @target = target
-      @metrics_dir = metrics_dir.to_s
+      @metrics_dir = File.expand_path(metrics_dir.to_s) # servers run elsewhere
       @config = config
       @settings = settings
     end

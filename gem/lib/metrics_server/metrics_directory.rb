@@ -48,14 +48,14 @@ module MetricsServer
     # Tries to make this process the one that runs the server of that name. True
     # when it is; it then stays so until it ends.
     def claim(name)
-      @claim ||= open_lock(".#{name}.lock")
-      lock(@claim)
+      @claims ||= {}
+      lock(@claims[name] ||= open_lock(".#{name}.lock"))
     end
 
     # For a forked process that is not to keep locks when its parent has ended.
     def forget
-      [@use, @claim].each { |file| file&.close }
-      @use = @claim = nil
+      [@use, *@claims&.values].each { |file| file&.close }
+      @use = @claims = nil
     end
 
     private

@@ -34,6 +34,8 @@ module MetricsServer
     end
 
     def hung(pid)
+      return if @troubled
+
       @logger.error("#{@title} does not answer on #{@settings.url}, replacing it (pid #{pid})")
     end
 

@@ -73,10 +73,11 @@ module MetricsServer
 
     def run_once
       started = @clock.now
-      watch(started) if launch
+      answered = watch(started) if launch
       return if @stopping
 
-      pause = @backoff.ended_after(@clock.now - started)
+      # One that never answered did not run well, however long it was there.
+      pause = @backoff.ended_after(answered ? @clock.now - started : 0)
       @report.ended(@child.fate, failures: @backoff.failures) if @child
       rest(pause)
     end
@@ -90,14 +91,15 @@ module MetricsServer
       @child = nil
     end
 
-    # Returns when the child has ended, or is to.
+    # Returns when the child has ended, or is to: when it answered last, if ever.
     def watch(started)
       answered = nil
       while rest_while_alive(answered ? CHECK_EVERY : TICK)
         answered = @clock.now if @health.answers?
         replace_hung if @clock.now >= (answered ? answered + PATIENCE : started + BOOT)
-        praise if @clock.now - started >= Backoff::STABLE
+        praise(started) if answered
       end
+      answered
     end
 
     def replace_hung
@@ -107,7 +109,9 @@ module MetricsServer
       @child.stop(grace: HUNG_GRACE)
     end
 
-    def praise
+    def praise(started)
+      return if @clock.now - started < Backoff::STABLE
+
       @backoff.succeeded
       @report.stable(@child.pid)
     end

@@ -19,7 +19,7 @@ module Certificates
     certificate.version = 2
     certificate.serial = rand(1..1_000_000)
     certificate.subject = OpenSSL::X509::Name.new([['CN', name]])
-    certificate.not_before = Time.now - 60
+    certificate.not_before = Time.now - 3600
     certificate.not_after = Time.now + 3600
     certificate.public_key = key
     certificate
@@ -28,7 +28,7 @@ module Certificates
   def self.extensions(authority)
     factory = OpenSSL::X509::ExtensionFactory.new
     [factory.create_extension('basicConstraints', authority ? 'CA:TRUE' : 'CA:FALSE', true),
-     factory.create_extension('subjectAltName', 'IP:127.0.0.1')]
+     factory.create_extension('subjectAltName', 'IP:127.0.0.1,DNS:localhost')]
   end
 
   # Writes the certificates as a bundle, and the key; returns the settings.

@@ -108,6 +108,13 @@ RSpec.describe MetricsServer::Supervisor do
     expect(run(supervisor, 31).map { |event| event[0, 2] }).to include([30, :hung])
   end
 
+  it 'waits longer and longer for one that never answers, too' do
+    health.answers = false
+    run(supervisor, 140)
+    expect(journal.select { |event| event[1] == :starting }.map(&:first)).to eq([0, 31, 63, 97, 135])
+    expect(journal.select { |event| event[1] == :ended }.map(&:last)).to eq([1, 2, 3, 4])
+  end
+
   it 'starts nothing while another process runs the server' do
     free = false
     clock.at(12) { free = true }

@@ -1,0 +1,161 @@
+# frozen_string_literal: true
+
+require 'metrics_server/exporter_settings'
+require 'metrics_server/health_check'
+require_relative '../support/scrape'
+require_relative '../support/test_authority'
+
+# Each server is real, and answers one connection in a thread.
+RSpec.describe MetricsServer::HealthCheck do
+  let(:server) { TCPServer.new('127.0.0.1', 0) }
+  let(:threads) { [] }
+
+  after do
+    threads.each(&:kill).each(&:join)
+    server.close unless server.closed?
+  end
+
+  def check(**values)
+    defaults = { enabled: true, address: '127.0.0.1', port: server.local_address.ip_port, log_enabled: false,
+                 tls_enabled: false }
+    described_class.new(MetricsServer::ExporterSettings.new(defaults.merge(values), place: 'x'), timeout: 0.3)
+  end
+
+  # The block is given each connection; what it returns is kept.
+  def serve(listener = server)
+    threads << Thread.new do
+      Thread.current.report_on_exception = false
+      loop { yield listener.accept }
+    rescue IOError # closed by the example
+      nil
+    end
+  end
+
+  # Answers every request with a status, and returns the requests.
+  def answer_with(status, listener = server)
+    Queue.new.tap do |requests|
+      serve(listener) do |connection|
+        requests << connection.gets("\r\n\r\n")
+        connection.write("HTTP/1.1 #{status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connection.close
+      end
+    end
+  end
+
+  ['200 OK', '404 Not Found', '401 Unauthorized', '503 Service Unavailable', '302 Found'].each do |status|
+    it "is content with #{status}" do
+      answer_with(status)
+      expect(check.answers?).to be(true)
+    end
+  end
+
+  it 'asks for the page that the Go server has for this' do
+    requests = answer_with('200 OK')
+    check.answers?
+    expect(requests.pop.lines.first).to eq("GET /-/healthy HTTP/1.1\r\n")
+  end
+
+  it 'asks the server itself, not a proxy' do
+    requests = answer_with('200 OK')
+    before = ENV.fetch('http_proxy', nil)
+    ENV['http_proxy'] = "http://127.0.0.1:#{server.local_address.ip_port}"
+    expect(check(address: 'no-such-host.invalid').answers?).to be(false)
+    expect(requests).to be_empty
+  ensure
+    ENV['http_proxy'] = before
+  end
+
+  it 'is content with a certificate that only others can check' do
+    authority = TestAuthority.new(tmp)
+    context = OpenSSL::SSL::SSLContext.new
+    context.add_certificate(*authority.leaf)
+    answer_with('200 OK', OpenSSL::SSL::SSLServer.new(server, context))
+    expect(check(tls_enabled: true, tls_cert_path: 'c', tls_key_path: 'k').answers?).to be(true)
+  end
+
+  it 'knows a server on IPv6' do
+    six = TCPServer.new('::1', 0)
+    answer_with('200 OK', six)
+    expect(check(address: '[::1]', port: six.local_address.ip_port).answers?).to be(true)
+  rescue Errno::EADDRNOTAVAIL
+    skip 'this machine has no IPv6'
+  ensure
+    six&.close
+  end
+
+  it 'is not content when nobody listens' do
+    check = check()
+    server.close
+    expect(check.answers?).to be(false)
+  end
+
+  it 'is not content when a server accepts and says nothing' do
+    held = []
+    serve { |connection| held << connection }
+    started = monotonic
+    expect(check.answers?).to be(false)
+    expect(monotonic - started).to be_between(0.2, 3)
+  end
+
+  it 'is not content when a server does not even accept' do
+    started = monotonic
+    expect(check.answers?).to be(false)
+    expect(monotonic - started).to be < 3
+  end
+
+  it 'is not content when a server says nothing where TLS should begin' do
+    held = []
+    serve { |connection| held << connection }
+    started = monotonic
+    expect(check(tls_enabled: true, tls_cert_path: 'c', tls_key_path: 'k').answers?).to be(false)
+    expect(monotonic - started).to be < 3
+  end
+
+  it 'is not content with an answer that never ends' do
+    serve do |connection|
+      connection.gets("\r\n\r\n")
+      connection.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun")
+      sleep
+    end
+    started = monotonic
+    expect(check.answers?).to be(false)
+    expect(monotonic - started).to be < 3
+  end
+
+  {
+    'nonsense' => "\x00\x01nonsense\n\n",
+    'another protocol' => "220 mail.example.com ESMTP\r\n",
+    'an empty answer' => '',
+    'a broken header' => "HTTP/1.1 200 OK\r\nno header\r\n\r\n"
+  }.each do |what, text|
+    it "is not content with #{what}" do
+      serve do |connection|
+        connection.gets("\r\n\r\n")
+        connection.write(text)
+        connection.close
+      end
+      expect(check.answers?).to be(false)
+    end
+  end
+
+  it 'is not content with a host that does not exist' do
+    expect(check(address: 'no-such-host.invalid').answers?).to be(false)
+  end
+
+  describe '#port_taken?' do
+    it 'is true when anything listens' do
+      expect(check.port_taken?).to be(true)
+    end
+
+    it 'is true for a server of every interface' do
+      skip 'this machine does not know localhost' unless Scrape.knows?('localhost')
+      expect(check(address: '*').port_taken?).to be(true)
+    end
+
+    it 'is false when nothing listens' do
+      check = check()
+      server.close
+      expect(check.port_taken?).to be(false)
+    end
+  end
+end

@@ -1,0 +1,219 @@
+# frozen_string_literal: true
+
+require 'pathname'
+require 'metrics_server/metrics_directory'
+
+RSpec.describe MetricsServer::MetricsDirectory do
+  subject(:directory) { described_class.new(path) }
+
+  let(:path) { File.join(tmp, 'metrics') }
+  let(:others) { [] }
+
+  after do
+    others.each do |pid|
+      Process.kill(:KILL, pid)
+      Process.wait(pid)
+    rescue SystemCallError
+      nil
+    end
+  end
+
+  # A second process that runs the block with a directory object of its own,
+  # tells what it returned, and then lives on.
+  def another_process
+    read, write = IO.pipe
+    pid = Process.fork do
+      write.puts((yield described_class.new(path)).inspect)
+      sleep
+    ensure
+      Process.exit!(0)
+    end
+    others << pid
+    write.close
+    [pid, read.gets&.chomp]
+  ensure
+    [read, write].each(&:close)
+  end
+
+  def kill(pid)
+    Process.kill(:KILL, pid)
+    Process.wait(others.delete(pid))
+  end
+
+  def touch(*names)
+    names.each { |name| FileUtils.touch(File.join(path, name)) }
+  end
+
+  def entries
+    Dir.children(path).sort.grep_v(/\.lock\z/)
+  end
+
+  describe '#create' do
+    it 'makes the directory, and those above it, for its user alone' do
+      deep = described_class.new(File.join(path, 'a', 'b'))
+      expect(deep.create).to be(deep)
+      expect(File.stat(deep.path).mode & 0o777).to eq(0o700)
+    end
+
+    it 'leaves a directory that is there as it is' do
+      Dir.mkdir(path, 0o755)
+      touch('counter_1-0.db')
+      directory.create
+      expect(File.stat(path).mode & 0o777).to eq(0o755)
+      expect(entries).to eq(['counter_1-0.db'])
+    end
+
+    it 'raises where there is a file' do
+      FileUtils.touch(path)
+      expect { directory.create }.to raise_error(SystemCallError, /#{Regexp.escape(path)}/)
+    end
+
+    it 'takes a Pathname' do
+      expect(described_class.new(Pathname.new(path)).path).to eq(path)
+    end
+  end
+
+  describe '#wipe' do
+    it 'removes metric files that are directly in the directory, and nothing else' do
+      FileUtils.mkdir_p(File.join(path, 'sub.db'))
+      touch('counter_1-0.db', 'gauge_all_puma_0-0.db', '.hidden.db', 'notes.txt', 'a.db.bak', 'sub.db/counter_1-0.db')
+      expect(directory.wipe).to be(directory)
+      expect(entries).to eq(%w[.hidden.db a.db.bak notes.txt sub.db])
+      expect(File).to exist(File.join(path, 'sub.db', 'counter_1-0.db'))
+    end
+
+    it 'removes a link, not what it points to' do
+      directory.create
+      FileUtils.touch(target = File.join(tmp, 'elsewhere.db'))
+      File.symlink(target, File.join(path, 'counter_1-0.db'))
+      directory.wipe
+      expect(entries).to eq([])
+      expect(File).to exist(target)
+    end
+
+    it 'does nothing when there is no directory' do
+      expect { directory.wipe }.not_to raise_error
+    end
+
+    ['[ab]', '{a,b}', '*', '?', 'a b', 'a\\b', "new\nline", '-rf', 'größe', "\xff".b].each do |name|
+      it "removes the right files when the directory is called #{name.inspect}" do
+        # No two files have one name.
+        %W[#{name} a b ab].each_with_index do |other, index|
+          FileUtils.mkdir_p(File.join(tmp.b, other.b))
+          FileUtils.touch(File.join(tmp.b, other.b, "counter_#{index}-0.db"))
+        end
+        described_class.new(File.join(tmp.b, name.b)).wipe
+        left = Dir.glob('*/*.db', base: tmp).map { |file| File.dirname(file).b }
+        expect(left).to contain_exactly('a', 'b', 'ab')
+      end
+    end
+  end
+
+  describe '#use' do
+    it 'makes and wipes the directory' do
+      directory.create
+      touch('counter_1-0.db')
+      expect(directory.use).to be(true)
+      expect(entries).to eq([])
+    end
+
+    it 'wipes nothing when told not to' do
+      directory.create
+      touch('counter_1-0.db')
+      expect(directory.use(wipe: false)).to be(true)
+      expect(entries).to eq(['counter_1-0.db'])
+    end
+
+    it 'wipes nothing while another process uses the directory' do
+      _, alone = another_process(&:use)
+      expect(alone).to eq('true')
+      touch('counter_1-0.db')
+      expect(directory.use).to be(false)
+      expect(entries).to eq(['counter_1-0.db'])
+    end
+
+    it 'wipes again when that process was killed' do
+      pid, = another_process(&:use)
+      touch('counter_1-0.db')
+      kill(pid)
+      expect(directory.use).to be(true)
+      expect(entries).to eq([])
+    end
+
+    it 'counts a process that came second as a user too' do
+      first, = another_process(&:use)
+      _, alone = another_process(&:use)
+      expect(alone).to eq('false')
+      kill(first)
+      touch('counter_1-0.db')
+      expect(directory.use).to be(false)
+      expect(entries).to eq(['counter_1-0.db'])
+    end
+
+    it 'counts workers that outlive the process that forked them' do
+      pid, worker = another_process { |other| other.use.then { Process.fork { sleep } } }
+      others << Integer(worker)
+      kill(pid)
+      expect(directory.use).to be(false)
+    end
+
+    it 'does not count a worker that forgot the directory' do
+      directory.use
+      _, done = another_process { directory.forget.then { :forgotten } }
+      expect(done).to eq(':forgotten')
+      directory.forget
+      expect(described_class.new(path).use).to be(true)
+    end
+
+    it 'does not count programs that a user started' do
+      pid, program = another_process { |other| other.use.then { Process.spawn('sleep', '60') } }
+      others << Integer(program)
+      kill(pid)
+      expect(directory.use).to be(true)
+    end
+
+    it 'keeps the locks to their owner' do
+      directory.use
+      directory.claim('puma')
+      modes = Dir.glob('*', File::FNM_DOTMATCH, base: path).grep(/lock\z/).to_h do |name|
+        [name, File.stat(File.join(path, name)).mode & 0o777]
+      end
+      expect(modes).to eq('.metrics_server.lock' => 0o600, '.puma.lock' => 0o600)
+    end
+  end
+
+  describe '#claim' do
+    before { directory.create }
+
+    it 'is given to one process, and not to another until that ends' do
+      pid, mine = another_process { |other| other.claim('puma') }
+      expect(mine).to eq('true')
+      expect(directory.claim('puma')).to be(false)
+      expect(directory.claim('puma')).to be(false)
+      kill(pid)
+      expect(directory.claim('puma')).to be(true)
+      expect(directory.claim('puma')).to be(true)
+    end
+
+    it 'is another one for another server' do
+      another_process { |other| other.claim('puma') }
+      expect(directory.claim('sidekiq')).to be(true)
+    end
+
+    it 'has nothing to do with using the directory' do
+      another_process { |other| other.claim('puma') }
+      expect(directory.use).to be(true)
+    end
+
+    it 'is given up when it is forgotten' do
+      directory.claim('puma')
+      directory.forget
+      _, mine = another_process { |other| other.claim('puma') }
+      expect(mine).to eq('true')
+    end
+  end
+
+  it 'can be forgotten without ever having been used' do
+    expect { directory.forget }.not_to raise_error
+  end
+end

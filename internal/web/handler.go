@@ -33,10 +33,10 @@ var Reserved = []string{"/", healthyPath, readyPath, pprofPath}
 
 // Config says what is served.
 type Config struct {
-	TelemetryPath string // of the metrics; starts with a slash
-	MaxRequests   int    // scrapes at once; 0 means no limit
-	Pprof         bool   // serve profiles under /debug/pprof/
-	Version       string // shown on the landing page
+	TelemetryPath string                                                      // of the metrics; starts with a slash
+	MaxRequests   int                                                         // scrapes at once; 0 means no limit
+	Pprof         bool                                                        // serve profiles under /debug/pprof/
+	Version       string                                                      // shown on the landing page
 	Scrape        func(context.Context, probe.Selection) (*probe.Page, error) // an error is the client's: it names what is not there
 	Log           *slog.Logger
 }

@@ -41,6 +41,17 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/-/ready", 200, text, "", "ready"},
 		{"GET", "/", 200, html, "", `<a href="/metrics">`},
 		{"GET", "/", 200, html, "", version},
+		{"GET", "/", 200, html, "", "requests_<wbr>total"},
+		{"GET", "/api/v1/status/", 200, "application/json", "", `"/api/v1/status/cardinality"`},
+		{"GET", "/api/v1/status/build", 200, "application/json", "", `{"version":"` + version + `","revision":"`},
+		{"GET", "/api/v1/status/runtime", 200, "application/json", "", `"uptime_seconds":`},
+		{"GET", "/api/v1/status/scrapes", 200, "application/json", "", `"series":1,"ok":true,"partial":false}`},
+		{"GET", "/api/v1/status/files", 200, "application/json", "", `"directory":"` + dir + `"`},
+		{"GET", "/api/v1/status/damage", 200, "application/json", "", `{"damaged":0,`},
+		{"GET", "/api/v1/status/cardinality", 200, "application/json", "", `"name":"requests_total","type":"counter","series":1,"samples":1,"growth":0,`},
+		{"HEAD", "/api/v1/status/cardinality", 200, "application/json", "", ""},
+		{"POST", "/api/v1/status/build", 405, text, allow, ""},
+		{"GET", "/api/v1/status/unknown", 404, "application/json", "", `{"error":`},
 		{"HEAD", "/metrics", 200, page, "", ""},
 		{"HEAD", "/-/healthy", 200, text, "", ""},
 		{"HEAD", "/-/ready", 200, text, "", ""},
@@ -76,7 +87,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	r := s.get("/metrics")
 	for name, want := range map[string]string{
-		"Vary": "Accept-Encoding", "Cache-Control": "no-store", "Content-Encoding": "",
+		"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-store", "Content-Encoding": "",
 	} {
 		if got := r.header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -127,10 +138,10 @@ func TestGzip(t *testing.T) {
 		{nil, false},
 		{[]string{""}, false},
 		{[]string{"identity"}, false},
-		{[]string{"deflate, br, zstd"}, false},
+		{[]string{"deflate, br"}, false},
 		{[]string{"gzip;q=0"}, false},
 		{[]string{"gzip;q=0.000"}, false},
-		{[]string{"gzip;q=0, *"}, false},
+		{[]string{"gzip;q=0, zstd;q=0, *"}, false},
 		{[]string{"*;q=0"}, false},
 		{[]string{"identity, *;q=0"}, false},
 		{[]string{"gzipped"}, false},
@@ -153,7 +164,7 @@ func TestGzip(t *testing.T) {
 			t.Errorf("Accept-Encoding %q: Content-Encoding is %q, want gzip: %v", tt.accept, encoding, tt.want)
 			continue
 		}
-		if got := r.header.Get("Vary"); got != "Accept-Encoding" {
+		if got := r.header.Get("Vary"); got != "Accept, Accept-Encoding" {
 			t.Errorf("Accept-Encoding %q: Vary is %q", tt.accept, got)
 		}
 		body := r.body

@@ -59,7 +59,7 @@ func Main(args []string, out, errs io.Writer) int {
 	t := terminal{out, errs}
 	commands := map[string]func() error{}
 	for _, add := range []func(*kingpin.Application, terminal) (string, func() error){
-		addServe, addRender, addCheck, addDump, addDemo,
+		addServe, addRender, addCheck, addTop, addDump, addDemo,
 	} {
 		name, run := add(app, t)
 		commands[name] = run

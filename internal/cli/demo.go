@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -61,6 +62,9 @@ func demo(s *settings, processes int, t terminal) (err error) {
 	fmt.Fprintf(t.err, "Playing %d processes that write to %s\n", processes, dir)
 	err = serve(ctx, c, t, func(addresses []string) {
 		for _, address := range addresses {
+			if strings.HasPrefix(address, "/") {
+				continue // a unix socket, which is no address to look at
+			}
 			fmt.Fprintf(t.err, "Look at %s://%s%s; Ctrl-C ends it.\n", scheme(c), address, c.web.TelemetryPath)
 		}
 	})

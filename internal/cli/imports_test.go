@@ -15,12 +15,12 @@ const module = "gitlab-metrics-exporter/internal/"
 
 // stages are the packages in the direction of the data. Each may import those
 // before it, and none behind it; see docs/ARCHITECTURE.md.
-var stages = []string{"discover", "format", "series", "collect", "exposition", "probe", "web", "cli"}
+var stages = []string{"discover", "format", "series", "collect", "cardinality", "exposition", "probe", "web", "cli"}
 
 // pure are the stages that turn bytes into other bytes and do nothing else:
 // what they may not import would let them read, wait or log.
 var (
-	pure    = []string{"format", "series"}
+	pure    = []string{"format", "series", "cardinality"}
 	effects = []string{"os", "net", "time", "log", "log/slog", "context", "sync"}
 )
 
@@ -38,7 +38,7 @@ var reserved = map[string][]string{
 	"gitlab-metrics-exporter/internal/fleet": {"cli"},
 	"gitlab-metrics-exporter/internal/cli":   {},
 	"gitlab-metrics-exporter/internal/e2e":   {},
-	"gitlab-metrics-exporter/internal/web":   {"cli"},
+	"gitlab-metrics-exporter/internal/web":   {"web", "cli"},
 	"gitlab-metrics-exporter/internal/probe": {"web", "cli"},
 }
 

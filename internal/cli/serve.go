@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -16,6 +17,7 @@ import (
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/probe"
 	"gitlab-metrics-exporter/internal/web"
+	"gitlab-metrics-exporter/internal/web/status"
 )
 
 // gcPercent is how much garbage, in percent of what is in use, makes the
@@ -28,10 +30,11 @@ func addServe(app *kingpin.Application, t terminal) (string, func() error) {
 	command := app.Command("serve", "Serve the metrics of a directory. This is what happens without a command.").Default().
 		HelpLong(`Serves the metrics of a directory of metric files until it is told to end.
 
-  /metrics      the page for Prometheus
-  /-/healthy    200 while the process answers
-  /-/ready      200 while it takes requests, 503 while it ends
-  /             links to these
+  /metrics          the page for Prometheus
+  /-/healthy        200 while the process answers
+  /-/ready          200 while it takes requests, 503 while it ends
+  /                 the status, for people: scrapes, files, damage, which metrics and labels have the most series
+  /api/v1/status/   the same as JSON
 
 The directory may be empty, or not exist yet: it is looked at for each scrape. Damaged files are left out, counted
 in gme_mmap_damaged_files and named in the log, once.
@@ -68,7 +71,8 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 
 	engine := collect.New(c.dir)
 	probes := probe.New(c.probes, engine, log)
-	c.web.Scrape, c.web.Log, c.web.Version = probes.ScrapeOnly, log, version.Info()
+	c.web.Scrape, c.web.Survey, c.web.Log = probes.ScrapeOnly, probes.Survey, log
+	c.web.Build, c.web.Directory = build(), c.dir
 	handler, err := web.NewHandler(c.web)
 	if err != nil {
 		return err
@@ -88,14 +92,28 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	return server.Serve(ctx)
 }
 
+// build says which program this is.
+func build() status.Build {
+	return status.Build{
+		Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch,
+		GoVersion: version.GoVersion, Platform: version.GoOS + "/" + version.GoArch,
+	}
+}
+
 // explain adds what to do to an error of listening.
 func explain(err error) error {
+	operation := (*net.OpError)(nil)
+	_ = errors.As(err, &operation)
+	port := operation != nil && operation.Net == "tcp"
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
+	case port && errors.Is(err, syscall.EADDRINUSE):
 		return misuse("%w: another process has this port, maybe another exporter; "+
 			"end it, or choose a port with --web.listen-address or GME_SERVER_PORT", err)
-	case errors.Is(err, syscall.EACCES):
+	case port && errors.Is(err, syscall.EACCES):
 		return misuse("%w: ports below 1024 are for root; choose another with --web.listen-address or GME_SERVER_PORT", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return misuse("%w: another process has this socket, maybe another exporter; "+
+			"end it, or choose a path with --web.listen-address", err)
 	}
 	return misuse("%w; check --server.host (GME_SERVER_HOST), --web.listen-address (GME_WEB_LISTEN_ADDRESS) or the sockets of systemd", err)
 }

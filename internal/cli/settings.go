@@ -31,8 +31,9 @@ type settings struct {
 	addresses                    []string
 	systemd                      bool
 	configFile, telemetryPath    string
+	openHealth                   bool
 	maxRequests                  string
-	pprof                        bool
+	pprof, openMetrics           bool
 	logLevel, logFormat, logFile string
 	parentPID                    string
 }
@@ -61,18 +62,22 @@ func (s *settings) flags(c *kingpin.CmdClause) {
 	c.Flag("server.cert-key", "PEM file of the certificate's private key.").
 		Envar("GME_CERT_KEY").PlaceHolder("FILE").StringVar(&s.certKey)
 
-	c.Flag("web.listen-address", "Address to listen on, in place of --server.host and --server.port. Repeatable.").
-		Envar("GME_WEB_LISTEN_ADDRESS").PlaceHolder("HOST:PORT").StringsVar(&s.addresses)
+	c.Flag("web.listen-address", "Address to listen on, HOST:PORT or unix:///PATH, in place of --server.host and --server.port. Repeatable.").
+		Envar("GME_WEB_LISTEN_ADDRESS").PlaceHolder("ADDRESS").StringsVar(&s.addresses)
 	c.Flag("web.systemd-socket", "Listen on the sockets that systemd passes, in place of addresses.").
 		Envar("GME_WEB_SYSTEMD_SOCKET").BoolVar(&s.systemd)
 	c.Flag("web.config.file", "File with TLS and authentication settings, in the format of Prometheus' exporter-toolkit.").
 		Envar("GME_WEB_CONFIG_FILE").PlaceHolder("FILE").StringVar(&s.configFile)
+	c.Flag("web.health-without-auth", "Answer /-/healthy and /-/ready without the basic auth of --web.config.file; TLS stays as it is.").
+		Envar("GME_WEB_HEALTH_WITHOUT_AUTH").BoolVar(&s.openHealth)
 	c.Flag("web.telemetry-path", "Path of the metrics.").
 		Envar("GME_WEB_TELEMETRY_PATH").Default("/metrics").StringVar(&s.telemetryPath)
 	c.Flag("web.max-requests", "Scrapes at once; more are answered with 503. 0 means no limit.").
 		Envar("GME_WEB_MAX_REQUESTS").Default("40").StringVar(&s.maxRequests)
 	c.Flag("web.enable-pprof", "Serve profiles of this program under /debug/pprof/.").
 		Envar("GME_WEB_ENABLE_PPROF").BoolVar(&s.pprof)
+	c.Flag("web.enable-openmetrics", "Offer the format OpenMetrics. Prometheus 2 then knows some series by another label le.").
+		Envar("GME_WEB_ENABLE_OPENMETRICS").BoolVar(&s.openMetrics)
 
 	c.Flag("log.level", "What to log: "+strings.Join(levels, ", ")+".").
 		Envar("GME_LOG_LEVEL").Default("info").StringVar(&s.logLevel)
@@ -92,9 +97,9 @@ func (s *settings) config() (config, error) {
 		log: logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
 		listening: web.Listening{
 			Addresses: s.addresses, Systemd: s.systemd, ConfigFile: s.configFile,
-			CertFile: s.certFile, KeyFile: s.certKey,
+			CertFile: s.certFile, KeyFile: s.certKey, OpenHealth: s.openHealth,
 		},
-		web: web.Config{TelemetryPath: s.telemetryPath, Pprof: s.pprof},
+		web: web.Config{TelemetryPath: s.telemetryPath, Pprof: s.pprof, OpenMetrics: s.openMetrics},
 	}
 	var err error
 	if c.probes, err = probe.Parse(s.probes); err != nil {
@@ -115,13 +120,20 @@ func (s *settings) checkAddress(c *config) error {
 		return nil
 	}
 	for i, address := range s.addresses {
+		if path, isSocket := web.SocketPath(address); isSocket {
+			if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || len(path) > web.MaxSocketPath {
+				return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address,
+					"must be unix:// and the absolute path of a file, of at most %d bytes", web.MaxSocketPath)
+			}
+			continue
+		}
 		if port, all := strings.CutPrefix(address, "*:"); all {
 			address = ":" + port
 			c.listening.Addresses[i] = address
 		}
 		_, port, err := net.SplitHostPort(address)
 		if err != nil || !isPort(port) {
-			return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address, "must be HOST:PORT with a port from 0 to 65535")
+			return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address, "must be HOST:PORT with a port from 0 to 65535, or unix:///PATH")
 		}
 	}
 	if len(s.addresses) > 0 {
@@ -165,11 +177,17 @@ func (s *settings) checkTLS(*config) error {
 func (s *settings) checkPath(*config) error {
 	p := s.telemetryPath
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.ContainsAny(p, "{} ?#%") ||
-		slices.Contains(web.Reserved, p) || strings.HasPrefix(p, "/debug/pprof/") {
+		slices.ContainsFunc(web.Reserved, func(reserved string) bool { return reserves(reserved, p) }) {
 		return wrong("web.telemetry-path", "GME_WEB_TELEMETRY_PATH", p,
 			"must be a plain path such as /metrics, and none of %s", strings.Join(web.Reserved, ", "))
 	}
 	return nil
+}
+
+// reserves reports whether a path cannot be had because of a reserved one, or
+// of what is below that.
+func reserves(reserved, p string) bool {
+	return p == reserved || p+"/" == reserved || reserved != "/" && strings.HasSuffix(reserved, "/") && strings.HasPrefix(p, reserved)
 }
 
 func (s *settings) checkNumbers(c *config) (err error) {
@@ -214,6 +232,8 @@ func (c *config) checkFiles() error {
 func wrongSwitch() error {
 	for flag, variable := range map[string]string{
 		"web.systemd-socket": "GME_WEB_SYSTEMD_SOCKET", "web.enable-pprof": "GME_WEB_ENABLE_PPROF",
+		"web.health-without-auth": "GME_WEB_HEALTH_WITHOUT_AUTH",
+		"web.enable-openmetrics":  "GME_WEB_ENABLE_OPENMETRICS",
 	} {
 		value := os.Getenv(variable)
 		if _, err := strconv.ParseBool(value); value != "" && err != nil {

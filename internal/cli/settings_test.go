@@ -89,10 +89,13 @@ func TestVariables(t *testing.T) {
 		"GME_WEB_TELEMETRY_PATH": "/numbers",
 		"GME_WEB_MAX_REQUESTS":   "0",
 		"GME_WEB_ENABLE_PPROF":   "true",
-		"GME_LOG_LEVEL":          "quiet",
-		"GME_LOG_FORMAT":         "json",
-		"GME_LOG_FILE":           "exporter.log",
-		"GME_PARENT_PID":         "42",
+
+		"GME_WEB_ENABLE_OPENMETRICS": "true",
+
+		"GME_LOG_LEVEL":  "quiet",
+		"GME_LOG_FORMAT": "json",
+		"GME_LOG_FILE":   "exporter.log",
+		"GME_PARENT_PID": "42",
 	}
 	got, err := parse(t, environment).config()
 	if err != nil {
@@ -101,14 +104,14 @@ func TestVariables(t *testing.T) {
 	checkConfig(t, got, config{
 		probes:    []string{"mmap", "self"},
 		listening: web.Listening{Addresses: []string{":3807"}, CertFile: "cert.pem", KeyFile: "key.pem"},
-		web:       web.Config{TelemetryPath: "/numbers", MaxRequests: 0, Pprof: true},
+		web:       web.Config{TelemetryPath: "/numbers", MaxRequests: 0, Pprof: true, OpenMetrics: true},
 		log:       logConfig{level: "quiet", format: "json", file: "exporter.log"},
 		parentPID: 42,
 	})
 
 	got, err = parse(t, environment,
 		"--probes=mmap_stats", "--server.host=::1", "--server.port=1", "--server.cert-file=c", "--server.cert-key=k",
-		"--web.telemetry-path=/m", "--web.max-requests=7", "--no-web.enable-pprof",
+		"--web.telemetry-path=/m", "--web.max-requests=7", "--no-web.enable-pprof", "--no-web.enable-openmetrics",
 		"--log.level=debug", "--log.format=logfmt", "--log.file=l", "--parent.pid=1").config()
 	if err != nil {
 		t.Fatal(err)

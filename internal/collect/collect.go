@@ -75,6 +75,23 @@ func (e *Engine) Dir() string { return e.dir }
 // Collect reads the directory as it is now. The error is that of ctx, or says
 // that the directory cannot be listed. The caller releases the snapshot.
 func (e *Engine) Collect(ctx context.Context) (*Snapshot, error) {
+	return e.alone(ctx, e.collect)
+}
+
+// Survey is Collect for callers that count: the snapshot knows how many
+// entries each series has, see [Snapshot.Entries].
+func (e *Engine) Survey(ctx context.Context) (*Snapshot, error) {
+	return e.alone(ctx, func(ctx context.Context) (*Snapshot, error) {
+		s, err := e.collect(ctx)
+		if err == nil {
+			s.entries = e.table.AppendEntries(make([]uint32, 0, e.table.Len()))
+		}
+		return s, err
+	})
+}
+
+// alone runs collect when no other collection does.
+func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snapshot, error)) (*Snapshot, error) {
 	if e.dir == "" {
 		return nil, ErrNoDirectory
 	}
@@ -84,7 +101,7 @@ func (e *Engine) Collect(ctx context.Context) (*Snapshot, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return e.collect(ctx)
+	return collect(ctx)
 }
 
 func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
@@ -96,7 +113,7 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 		e.reset()
 	}
 	c := e.pass(ctx, names)
-	if c.unmix || c.mixed() && c.table.Lost() {
+	if c.unmix || c.disagreed() && c.table.Lost() {
 		// Files are gone that disagreed with others about a series, or only
 		// would if they were still there. Which file said what is not kept, so
 		// learn anew from what is left.

@@ -14,6 +14,7 @@ type collection struct {
 	files    []*file
 	snapshot *Snapshot
 	mixings  int // of the table, at the start
+	torn     int // the same
 
 	tableLock sync.RWMutex // protects the next two
 	table     *series.Table
@@ -35,6 +36,10 @@ func (e *Engine) pass(ctx context.Context, names []string) *collection {
 
 // mixed reports whether the pass found files that disagree about a series.
 func (c *collection) mixed() bool { return c.table.Mixings() != c.mixings }
+
+// disagreed reports whether the pass found files that disagree about a series, or
+// about how a name is spelled.
+func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.torn }
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin(names []string) *collection {
@@ -61,7 +66,7 @@ func (e *Engine) begin(names []string) *collection {
 		}
 	}
 	c.snapshot.values = c.table.AppendInitial(c.snapshot.values[:0])
-	c.mixings = c.table.Mixings()
+	c.mixings, c.torn = c.table.Mixings(), c.table.Torn()
 	return c
 }
 

@@ -209,7 +209,7 @@ func (f *file) addBadKey(e clientmmap.Entry, err error) {
 func (c *collection) forget(f *file) {
 	c.tableLock.Lock()
 	defer c.tableLock.Unlock()
-	if f.column.n > 0 && c.table.Mixings() > 0 {
+	if f.column.n > 0 && c.table.Mixings()+c.table.Torn() > 0 {
 		c.unmix = true
 	}
 	for _, run := range f.column.runs {

@@ -12,8 +12,9 @@ type Snapshot struct {
 	Layout *series.Layout
 	Files  []File // in byte order of their names
 
-	values []float64 // by series.ID
-	home   chan *Snapshot
+	values  []float64 // by series.ID
+	entries []uint32  // by series.ID; of a survey only
+	home    chan *Snapshot
 }
 
 // A File describes a metric file as it was found.
@@ -32,6 +33,15 @@ type File struct {
 // Value returns the merged value of a series in the snapshot's layout.
 func (s *Snapshot) Value(id series.ID) float64 { return s.values[id] }
 
+// Entries returns how many entries, of all files together, are of a series. Only
+// snapshots of [Engine.Survey] know; others say 0.
+func (s *Snapshot) Entries(id series.ID) int {
+	if s.entries == nil {
+		return 0
+	}
+	return int(s.entries[id])
+}
+
 func (e *Engine) newSnapshot() *Snapshot {
 	select {
 	case s := <-e.free:
@@ -44,7 +54,7 @@ func (e *Engine) newSnapshot() *Snapshot {
 // Release gives the snapshot's memory back to its engine. It must not be used
 // afterwards.
 func (s *Snapshot) Release() {
-	s.Layout = nil
+	s.Layout, s.entries = nil, nil
 	select {
 	case s.home <- s:
 	default:

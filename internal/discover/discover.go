@@ -74,6 +74,30 @@ type File struct {
 	PID string
 }
 
+// GaugeMode returns the mode of a gauge's file, "other" if it is not known, and
+// "" for files of other types: one of few texts.
+func (f File) GaugeMode() string {
+	switch {
+	case f.Type != Gauge:
+		return ""
+	case slices.Contains([]string{"all", "liveall", "livesum", "min", "max"}, f.Mode):
+		return f.Mode
+	}
+	return "other"
+}
+
+// Process returns the text that identifies the writing process, whatever the
+// file's type is.
+func (f File) Process() string {
+	switch {
+	case f.Type == Gauge:
+		return f.PID
+	case f.PID == "":
+		return f.Mode
+	}
+	return f.Mode + "_" + f.PID
+}
+
 // Parse takes the name of a metric file apart. It returns an error if the
 // name is not one that the client library gives.
 //

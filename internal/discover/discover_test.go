@@ -106,3 +106,24 @@ func TestNames(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+func TestProcess(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"counter_puma_0-0.db":         {"puma_0", ""},
+		"histogram_puma_master-0.db":  {"puma_master", ""},
+		"counter_123-0.db":            {"123", ""},
+		"gauge_all_puma_0-0.db":       {"puma_0", "all"},
+		"gauge_livesum_sidekiq_1.db":  {"sidekiq_1", "livesum"},
+		"gauge_odd_puma_0-0.db":       {"puma_0", "other"},
+		"gauge_all-0.db":              {"", "all"},
+		"unknown_type_of_file_1-0.db": {"type_of_file_1", ""},
+	} {
+		f, err := discover.Parse(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Process() != want[0] || f.GaugeMode() != want[1] {
+			t.Errorf("%s: process %q, mode %q; want %q", name, f.Process(), f.GaugeMode(), want)
+		}
+	}
+}

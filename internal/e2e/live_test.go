@@ -325,15 +325,22 @@ func sumOf(p page, name, worker, le string) (sum float64) {
 	return sum
 }
 
-var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)[ \n]`)
+var listening = regexp.MustCompile(`msg="Listening on"(?: component=web)? address=(\S+)[ \n]`)
 
 // serve runs the server for a directory until the test ends, and returns the
 // address of its page.
-func serve(ctx context.Context, t *testing.T, dir string) (url string) {
+func serve(ctx context.Context, t *testing.T, dir string, flags ...string) (url string) {
 	t.Helper()
 	// Not ctx: that ends before the clean-up that ends the server in good order.
-	cmd := command(context.Background(), dir, program, "serve", "--mmap.dir="+dir, "--web.listen-address=127.0.0.1:0",
-		"--probes=self,mmap,mmap_stats", "--log.level=info")
+	cmd := command(context.Background(), dir, program, append([]string{"serve", "--mmap.dir=" + dir, "--web.listen-address=127.0.0.1:0",
+		"--probes=self,mmap,mmap_stats", "--log.level=info"}, flags...)...)
+	return "http://" + start(ctx, t, cmd) + "/metrics"
+}
+
+// start runs a server until the test ends, and returns the address that its log
+// says it listens on.
+func start(ctx context.Context, t *testing.T, cmd *exec.Cmd) (address string) {
+	t.Helper()
 	log := newWatchedOutput(listening)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -360,7 +367,7 @@ func serve(ctx context.Context, t *testing.T, dir string) (url string) {
 	})
 	select {
 	case match := <-log.matched:
-		return "http://" + match[1] + "/metrics"
+		return match[1]
 	case <-ctx.Done():
 		t.Fatalf("the server does not listen: %v\n%s", ctx.Err(), log)
 	}

@@ -93,7 +93,8 @@ func TestTextOfHardFiles(t *testing.T) {
 // other's way as often as not.
 func drawFiles(t *rapid.T) map[string][]entry {
 	name := rapid.OneOf(
-		rapid.SampledFrom([]string{"m", "m", "m", "m_sum", "m_count", "m_bucket", "n", "m_x", "m.x", "gme_m", "exported_gme_m", "0", "m_sum_count"}),
+		rapid.SampledFrom([]string{"m", "m", "m", "m_sum", "m_count", "m_bucket", "n", "m_x", "m.x", "gme_m", "exported_gme_m", "0", "m_sum_count",
+			"m_total", "m_created", "m_created_total", "m_sum_total", "m.x_total", "m_dot_x", "m-x", "U__m_2e_x"}),
 		rapid.StringN(1, 5, -1),
 	)
 	text := rapid.OneOf(
@@ -131,7 +132,7 @@ func drawFiles(t *rapid.T) map[string][]entry {
 		bounds := []string{"le", "quantile"}
 		var labels []string
 		var values []any
-		for _, label := range append(bounds, "a", "b.c", "b_c", "pid", "exported_pid", "__name__", "1", "é") {
+		for _, label := range append(bounds, "a", "b.c", "b_c", "b_dot_c", "pid", "exported_pid", "__name__", "1", "é") {
 			if odds := rapid.IntRange(0, 9).Draw(t, label); odds > 7 || odds > 4 && len(label) == len("le") {
 				labels, values = append(labels, label), append(values, anything.Draw(t, "label value"))
 			}

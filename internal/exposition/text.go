@@ -1,150 +1,110 @@
-// Package exposition writes merged series in the formats that Prometheus
-// reads. There is one file for each format.
-//
-// Encoders append to a buffer and cannot fail; a [Writer] passes the buffer on
-// whenever it is full. So a page is never in memory as a whole, and nobody
-// waits for a slow reader but the reader's own request.
 package exposition
 
 import (
-	"io"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/series"
 )
 
-// TextType is the Content-Type of the text format.
-const TextType = "text/plain; version=0.0.4; charset=utf-8"
-
-// help is the help text of every family: the files keep none. It is what the
-// client library prints.
-const help = "Multiprocess metric"
-
-// AppendFamily appends the lines that introduce a family.
+// AppendFamily appends the lines of the text format that introduce a family.
 func AppendFamily(dst []byte, name string, typ discover.Type) []byte {
-	dst = append(dst, "# HELP "...)
-	dst = append(dst, name...)
-	dst = append(dst, " "+help+"\n# TYPE "...)
-	dst = append(dst, name...)
-	dst = append(dst, ' ')
-	dst = append(dst, typ.String()...)
-	return append(dst, '\n')
+	return appendFamily(dst, name, false, typ.String())
 }
 
-// AppendSample appends the line of one sample of a layout.
+func appendFamily(dst []byte, name string, quoted bool, typ string) []byte {
+	dst = appendName(append(dst, "# HELP "...), name, quoted)
+	dst = appendName(append(dst, " "+help+"\n# TYPE "...), name, quoted)
+	return append(append(append(dst, ' '), typ...), '\n')
+}
+
+// AppendSample appends the line of the text format for one sample of a layout.
 func AppendSample(dst []byte, layout *series.Layout, id series.ID, value float64) []byte {
 	dst = append(layout.AppendText(dst, id), ' ')
 	return append(AppendValue(dst, value), '\n')
 }
 
-// AppendValue appends a value in its shortest form, as Prometheus itself
-// writes it; but minus zero stays what it is.
-func AppendValue(dst []byte, value float64) []byte {
-	switch {
-	case value > 0 && value < 1e6 && value == math.Trunc(value):
-		return strconv.AppendUint(dst, uint64(value), 10) // most values, three times as fast
-	case math.IsInf(value, 1):
-		return append(dst, "+Inf"...)
-	}
-	return strconv.AppendFloat(dst, value, 'g', -1, 64)
-}
-
-// bufferSize is how much text a Writer holds back at most, but for one sample.
-const bufferSize = 64 << 10
-
-// A Writer writes a page in the text format. Use NewWriter or Reset before
-// anything else. The first error of the underlying writer ends the page; every
-// later call returns it.
-type Writer struct {
-	to  io.Writer
-	buf []byte
-	err error
-}
-
-// NewWriter returns a Writer to w.
-func NewWriter(w io.Writer) *Writer {
-	return &Writer{to: w, buf: make([]byte, 0, bufferSize+4096)}
-}
-
-// Reset makes w start a new page, keeping its buffer unless a huge label has
-// blown it up.
-func (w *Writer) Reset(to io.Writer) {
-	*w = Writer{to: to, buf: w.buf[:0]}
-	if cap(w.buf) > 8*bufferSize {
-		w.buf = nil
-	}
-}
-
-// Snapshot writes families of a snapshot's layout, or parts of them.
-func (w *Writer) Snapshot(s *collect.Snapshot, families []series.Family) error {
-	for _, family := range valid(s, families) {
-		w.buf = AppendFamily(w.buf, family.Name, family.Type)
-		for _, id := range family.Series {
+func (w *Writer) textFamily(s *collect.Snapshot, f *family) {
+	w.buf = appendFamily(w.buf, f.title, f.quoted, f.Type.String())
+	if w.asKnown(f) {
+		for _, id := range f.Series {
 			w.buf = AppendSample(w.buf, s.Layout, id, s.Value(id))
-			if len(w.buf) >= bufferSize && w.Flush() != nil {
-				return w.err
+			if w.flushFull() != nil {
+				return
 			}
 		}
+		return
 	}
-	return w.err
+	for _, id := range f.Series {
+		w.labels = w.appendLabels(w.labels[:0], s.Layout, id)
+		w.buf = f.appendSeries(w.buf, s.Layout.Name(id)[len(f.Name):], w.labels)
+		w.buf = append(AppendValue(append(w.buf, ' '), s.Value(id)), '\n')
+		if w.flushFull() != nil {
+			return
+		}
+	}
 }
 
-// valid returns families of a snapshot as they can be shown with its values: a histogram or summary with a count below zero, which only damage
-// makes, is an untyped family for each of its sample names. Some parsers would
-// refuse the whole page otherwise.
-func valid(s *collect.Snapshot, declared []series.Family) []series.Family {
-	negative := func(f series.Family) bool {
-		return (f.Type == discover.Histogram || f.Type == discover.Summary) &&
-			slices.ContainsFunc(f.Series, func(id series.ID) bool { return s.Value(id) < 0 && s.Layout.Counts(id) })
-	}
-	if !slices.ContainsFunc(declared, negative) {
-		return declared
-	}
-	var families []series.Family
-	for _, f := range declared {
-		if !negative(f) {
-			families = append(families, f)
-			continue
+// asKnown reports whether a family's series are written as what identifies
+// them: their names and labels are classic, or the format wants them so.
+func (w *Writer) asKnown(f *family) bool { return f.shown == f.Name && len(w.names.labels) == 0 }
+
+// appendSeries appends what stands before a value: the name, which is the
+// family's with a suffix, and the labels, given as text.
+func (f *family) appendSeries(dst []byte, suffix string, labels []byte) []byte {
+	if !f.quoted {
+		dst = append(append(dst, f.shown...), suffix...)
+		if len(labels) == 0 {
+			return dst
 		}
-		byName := map[string][]series.ID{}
-		for _, id := range f.Series {
-			byName[s.Layout.Name(id)] = append(byName[s.Layout.Name(id)], id)
-		}
-		for name, ids := range byName {
-			families = append(families, series.Family{Name: name, Type: discover.Untyped, Series: ids})
+		dst = append(dst, '{')
+	} else {
+		dst = series.AppendEscaped(append(dst, `{"`...), []byte(f.shown))
+		dst = append(append(dst, suffix...), '"')
+		if len(labels) > 0 {
+			dst = append(dst, ',')
 		}
 	}
-	slices.SortFunc(families, func(a, b series.Family) int { return strings.Compare(a.Name, b.Name) })
-	return families
+	return append(append(dst, labels...), '}')
 }
 
-// Families writes families of our own, but for those without samples.
-func (w *Writer) Families(families []*dto.MetricFamily) error {
-	for _, family := range families {
-		if len(family.Metric) == 0 {
-			continue
-		}
-		if w.Flush() != nil {
-			return w.err
-		}
-		_, w.err = expfmt.MetricFamilyToText(w.to, family)
+// appendLabels appends the text of all labels of a series.
+func (w *Writer) appendLabels(dst []byte, l *series.Layout, id series.ID) []byte {
+	for _, part := range l.Parts(id) {
+		dst = w.appendPart(dst, l.PartText(part))
 	}
-	return w.err
+	return dst
 }
 
-// Flush passes on what is held back.
-func (w *Writer) Flush() error {
-	if w.err == nil && len(w.buf) > 0 {
-		_, w.err = w.to.Write(w.buf)
+// appendSetLabels appends the text of the labels of a set.
+func (w *Writer) appendSetLabels(dst []byte, l *series.Layout, set *set) []byte {
+	parts := l.Parts(set.id)
+	dst = w.appendPart(dst, l.PartText(parts[0]))
+	dst = w.appendPart(dst, l.PartText(parts[1]))
+	return w.appendPart(dst, set.rest)
+}
+
+// appendPart appends labels, a="x",b="y", behind others.
+func (w *Writer) appendPart(dst, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
 	}
-	w.buf = w.buf[:0]
-	return w.err
+	if len(dst) > 0 {
+		dst = append(dst, ',')
+	}
+	if len(w.names.labels) == 0 {
+		return append(dst, text...)
+	}
+	for len(text) > 0 {
+		name, value, rest := series.CutLabel(text)
+		if shown, renamed := w.names.label(name); renamed {
+			dst = appendName(dst, shown, !isClassicLabel(shown))
+		} else {
+			dst = append(dst, name...)
+		}
+		dst = append(append(append(dst, `="`...), value...), '"')
+		if text = rest; len(text) > 0 {
+			dst = append(dst, ',')
+		}
+	}
+	return dst
 }

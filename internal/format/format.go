@@ -29,6 +29,10 @@ type Key struct {
 type Label struct {
 	Name, Value []byte
 
+	// Raw is the name as it is in the file, if Name was spelled differently
+	// since; else nil, as parsers leave it.
+	Raw []byte
+
 	// At is where Value begins in the raw key, if it stands there as a string
 	// without escapes; else 0.
 	At int

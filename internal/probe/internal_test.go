@@ -139,6 +139,7 @@ func TestLateProbeKeepsSnapshot(t *testing.T) {
 		}},
 	)
 	s.engine = collect.New(dir)
+	s.share = newShare(s.engine.Collect)
 	go func() { // the page is made of what is there by then
 		<-looked
 		for deadline := time.Now().Add(100 * time.Millisecond); time.Now().Before(deadline); {

@@ -1,12 +1,9 @@
 package probe
 
 import (
-	"slices"
-
 	dto "github.com/prometheus/client_model/go"
 
 	"gitlab-metrics-exporter/internal/collect"
-	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 )
 
@@ -43,7 +40,7 @@ func stats(s *collect.Snapshot) []*dto.MetricFamily {
 		if f.Damage != nil && f.Damage.Reason == format.BadName {
 			continue
 		}
-		g := group{f.Type.String(), modeOf(f.File)}
+		g := group{f.Type.String(), f.GaugeMode()}
 		if groups[g] == nil {
 			groups[g] = &sums{}
 		}
@@ -73,15 +70,4 @@ func stats(s *collect.Snapshot) []*dto.MetricFamily {
 		gauge("gme_mmap_series", "Number of distinct series in the metric files.", sample{value: float64(s.Layout.Len())}),
 		gauge("gme_mmap_conflicting_families", "Number of families that cannot be shown as they were declared, because files disagree about them.", sample{value: float64(s.Layout.Conflicts)}),
 	}
-}
-
-// modeOf returns a file's gauge mode, as a label value of which there are few.
-func modeOf(f discover.File) string {
-	switch {
-	case f.Type != discover.Gauge:
-		return ""
-	case slices.Contains([]string{"all", "liveall", "livesum", "min", "max"}, f.Mode):
-		return f.Mode
-	}
-	return "other"
 }

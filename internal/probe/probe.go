@@ -58,6 +58,7 @@ func Parse(list string) ([]string, error) {
 // A Set runs probes. It is safe for concurrent use.
 type Set struct {
 	engine *collect.Engine
+	share  *share // of its collections
 	probes []probe
 	faults *faults
 }
@@ -77,7 +78,7 @@ type part struct {
 // directory of engine. What is wrong with files is logged to log: once, not in
 // every scrape.
 func New(names []string, engine *collect.Engine, log *slog.Logger) *Set {
-	s := &Set{engine: engine, faults: &faults{log: log}}
+	s := &Set{engine: engine, share: newShare(engine.Collect), faults: &faults{log: log}}
 	runs := map[string]func(*scrape) (part, error){
 		Mmap:      runMmap,
 		MmapStats: runMmapStats,
@@ -105,8 +106,9 @@ type outcome struct {
 // Scrape runs all probes until they are done or ctx is. The caller releases
 // the page.
 func (s *Set) Scrape(ctx context.Context) *Page {
-	run := &scrape{snapshot: sync.OnceValues(func() (*collect.Snapshot, error) {
-		snapshot, err := s.engine.Collect(ctx)
+	var release func()
+	run := &scrape{snapshot: sync.OnceValues(func() (snapshot *collect.Snapshot, err error) {
+		snapshot, release, err = s.share.Collect(ctx)
 		s.faults.report(s.engine.Dir(), snapshot, err)
 		return snapshot, err
 	})}
@@ -130,10 +132,16 @@ func (s *Set) Scrape(ctx context.Context) *Page {
 				r := <-results
 				outcomes[r.index] = r.outcome
 			}
-			return s.page(outcomes, time.Since(start).Seconds())
+			page := s.page(outcomes, time.Since(start).Seconds())
+			if page.complete {
+				page.release = release
+			}
+			return page
 		}
 	}
-	return s.page(outcomes, 0)
+	page := s.page(outcomes, 0)
+	page.release = release
+	return page
 }
 
 // time runs a probe and takes its time. A panic is the probe's failure.
@@ -184,9 +192,10 @@ func truth(ok bool) float64 {
 	return 0
 }
 
-// A Page is what one scrape found: the application's families, then ours.
+// A Page is what one scrape found: the application's families and ours.
 type Page struct {
 	snapshot *collect.Snapshot // nil if there is none
+	release  func()            // of the snapshot; nil if there is none, or a late probe may still look at it
 	selected []series.Family   // of the snapshot, that are to be written
 	families []*dto.MetricFamily
 
@@ -194,25 +203,17 @@ type Page struct {
 	succeeded bool // and all have delivered their part
 }
 
-// Write writes the page.
+// Write writes the page, in the format of w.
 func (p *Page) Write(w *exposition.Writer) error {
-	if p.snapshot != nil {
-		if err := w.Snapshot(p.snapshot, p.selected); err != nil {
-			return err
-		}
-	}
-	if err := w.Families(p.families); err != nil {
-		return err
-	}
-	return w.Flush()
+	return w.Page(p.snapshot, p.selected, p.families)
 }
 
 // Release gives the page's memory back. It must not be used afterwards.
 func (p *Page) Release() {
 	// A probe that is late may still look at the snapshot: then it is the
 	// garbage collector's.
-	if p.snapshot != nil && p.complete {
-		p.snapshot.Release()
+	if p.release != nil {
+		p.release()
 	}
-	p.snapshot = nil
+	p.snapshot, p.release = nil, nil
 }

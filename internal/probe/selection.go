@@ -44,7 +44,7 @@ func (s *Set) ScrapeOnly(ctx context.Context, sel Selection) (*Page, error) {
 		if err != nil {
 			return nil, err
 		}
-		some = &Set{engine: s.engine, probes: probes, faults: s.faults}
+		some = &Set{engine: s.engine, share: s.share, probes: probes, faults: s.faults}
 	}
 	page := some.Scrape(ctx)
 	if len(sel.Names) == 0 {

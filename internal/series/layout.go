@@ -21,6 +21,10 @@ type Layout struct {
 	// declared, because what the files say of them does not go together.
 	Conflicts int
 
+	// Raw says what names are in the files, where some of them are not
+	// classic; it is nil if all are.
+	Raw *RawNames
+
 	order []ID
 	lines []line
 	names []string
@@ -34,11 +38,17 @@ type Family struct {
 	Series []ID // in order
 }
 
+// RawNames are names as they are in the files, by the names that they are known
+// by: the same for names that are classic, and "" for a name that several stand
+// for.
+type RawNames struct{ Families, Labels map[string]string }
+
 // Len returns the number of series.
 func (l *Layout) Len() int { return len(l.order) }
 
-// Select returns the families of these names, and of the other families the
-// series whose samples have one of them; and which of the names it met.
+// Select returns the families of these names, be they known by them or so called
+// in the files, and of the other families the series whose samples have one of
+// them; and which of the names it met.
 func (l *Layout) Select(names []string) (families []Family, found []string) {
 	wanted := map[string]bool{}
 	for _, name := range names {
@@ -47,8 +57,12 @@ func (l *Layout) Select(names []string) (families []Family, found []string) {
 	met := map[string]bool{}
 	for _, family := range l.Families {
 		some := l.ofSamples(family.Series, wanted, met)
-		if wanted[family.Name] {
-			met[family.Name] = true
+		name := family.Name
+		if raw := l.rawName(name); wanted[raw] {
+			name = raw
+		}
+		if wanted[name] {
+			met[name] = true
 		} else {
 			family.Series = some
 		}
@@ -57,6 +71,14 @@ func (l *Layout) Select(names []string) (families []Family, found []string) {
 		}
 	}
 	return families, slices.Sorted(maps.Keys(met))
+}
+
+// rawName returns a family's name in the files, or name itself.
+func (l *Layout) rawName(name string) string {
+	if l.Raw != nil && l.Raw.Families[name] != "" {
+		return l.Raw.Families[name]
+	}
+	return name
 }
 
 // ofSamples returns the series whose sample has a wanted name, and adds those
@@ -90,6 +112,15 @@ func (l *Layout) AppendText(dst []byte, id ID) []byte {
 	return dst
 }
 
+// SameLabels reports whether two series have the same labels, but for le and
+// quantile.
+func (l *Layout) SameLabels(a, b ID) bool {
+	return l.lines[a].labels == l.lines[b].labels && l.lines[a].pid == l.lines[b].pid
+}
+
+// PartText returns the text of a part, a="x",b="y". It must not be changed.
+func (l *Layout) PartText(part Part) []byte { return l.texts.get(uint32(part)) }
+
 // Name returns the name of the series' sample.
 func (l *Layout) Name(id ID) string { return l.names[l.lines[id].name] }
 
@@ -106,13 +137,15 @@ func (t *Table) Layout() *Layout {
 		return t.layout
 	}
 	t.changed = false
-	resolved := resolve(t.uses())
+	uses := t.uses()
+	resolved := resolve(uses)
 	o := t.ordering(resolved.homes)
 	order := t.reorder(o, !t.resort && sameHomes(t.homes, resolved.homes))
 	t.homes, t.resort = resolved.homes, false
 	t.layout = &Layout{
 		Families:  t.families(order, resolved),
 		Conflicts: resolved.conflicts,
+		Raw:       t.rawNames(uses, resolved.homes),
 		order:     order,
 		lines:     t.lines,
 		names:     t.names,

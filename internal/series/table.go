@@ -85,6 +85,8 @@ type Table struct {
 	records []record
 	initial []float64
 
+	sampleNames, labelNames spellings
+
 	samples  []sample
 	sampleNo map[[2]uint32]uint32 // by number of the family's name and the sample's
 
@@ -225,15 +227,33 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	if err := parse(raw, &t.key); err != nil {
 		return None, err
 	}
+	inFile := t.key.Sample
 	w, text, err := word(t.text[:0], &t.key, from.kind.rule.PerProcess(), from.pid)
 	t.text = text
 	if err != nil {
 		return None, err
 	}
+	t.spell(inFile)
 	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.bound(w)}
 	sample := t.sample(l.name)
 	t.template.note(raw, &t.key, from, l, sample)
 	return t.id(l, sample, from), nil
+}
+
+// spell takes note of what names the key has, whose sample is called so in the
+// file.
+func (t *Table) spell(sample []byte) {
+	torn := t.Torn()
+	if len(t.key.Sample) != len(classic(sample, true)) {
+		sample = nil // it got a new name, not another spelling
+	}
+	t.sampleNames.note(t.key.Sample, sample)
+	for _, label := range t.key.Labels {
+		t.labelNames.note(label.Name, label.Raw)
+	}
+	if t.Torn() != torn {
+		t.changed = true
+	}
 }
 
 // bound numbers the last part of a series' text, and keeps what it says.
@@ -382,4 +402,13 @@ func (t *Table) Lost() bool { return t.lost }
 // len(values) on.
 func (t *Table) AppendInitial(values []float64) []float64 {
 	return append(values, t.initial[len(values):]...)
+}
+
+// AppendEntries appends to counts, for each ID, the number of entries that name
+// the series.
+func (t *Table) AppendEntries(counts []uint32) []uint32 {
+	for i := range t.records {
+		counts = append(counts, t.records[i].refs)
+	}
+	return counts
 }

@@ -82,7 +82,7 @@ func wordLabels(dst []byte, labels []format.Label, last int, plain bool) (text, 
 		if plain {
 			dst = append(dst, labels[0].Value...)
 		} else {
-			dst = appendEscaped(dst, labels[0].Value)
+			dst = AppendEscaped(dst, labels[0].Value)
 		}
 		dst = append(dst, '"')
 		labels = labels[1:]
@@ -123,11 +123,7 @@ var (
 func arrange(key *format.Key, perProcess bool, pid string) error {
 	key.Sample = pageName(key.Sample)
 	for i := range key.Labels {
-		name := &key.Labels[i].Name
-		*name = classic(*name, false)
-		if string(*name) == "__name__" {
-			*name = append([]byte(exported), *name...)
-		}
+		spellLabel(&key.Labels[i])
 	}
 	if !slices.IsSortedFunc(key.Labels, byName) {
 		slices.SortFunc(key.Labels, byName)
@@ -145,6 +141,19 @@ func arrange(key *format.Key, perProcess bool, pid string) error {
 	return nil
 }
 
+// spellLabel gives a label the name that it is known by.
+func spellLabel(l *format.Label) {
+	spelled := classic(l.Name, false)
+	if string(spelled) == "__name__" {
+		l.Name = append([]byte(exported), spelled...)
+		return
+	}
+	if !bytes.Equal(spelled, l.Name) {
+		l.Raw = l.Name
+	}
+	l.Name = spelled
+}
+
 // rename gives the label called name, if there is one, a free name. No two
 // labels may have the same name.
 func rename(labels []format.Label, name []byte) {
@@ -154,7 +163,7 @@ func rename(labels []format.Label, name []byte) {
 	}
 	fresh := append([]byte(exported), name...)
 	rename(labels, fresh)
-	labels[at].Name = fresh
+	labels[at].Name, labels[at].Raw = fresh, nil
 }
 
 // byName orders labels by name, but the labels that families are arranged by
@@ -213,8 +222,8 @@ func inName(r rune, i int, colons bool) bool {
 		'0' <= r && r <= '9' && i > 0 || r == ':' && colons
 }
 
-// appendEscaped appends a label value as it stands between quotes.
-func appendEscaped(dst, value []byte) []byte {
+// AppendEscaped appends a label value as it stands between quotes.
+func AppendEscaped(dst, value []byte) []byte {
 	done := 0
 	for i, c := range value {
 		switch c {

@@ -1,4 +1,4 @@
-// Package web serves pages over HTTP: /metrics, health, and a landing page.
+// Package web serves pages over HTTP: /metrics, health, and the status.
 //
 // Nothing that a client does, or fails to do, holds up anybody else: a page is
 // collected before its first byte is sent, is sent from a snapshot in small
@@ -11,14 +11,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	toolkit "github.com/prometheus/exporter-toolkit/web"
-
+	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/probe"
+	"gitlab-metrics-exporter/internal/web/status"
 )
 
 // Paths beside the telemetry path.
@@ -29,16 +28,23 @@ const (
 )
 
 // Reserved lists the paths that cannot be the telemetry path.
-var Reserved = []string{"/", healthyPath, readyPath, pprofPath}
+var Reserved = []string{"/", healthyPath, readyPath, pprofPath, status.Path}
 
 // Config says what is served.
 type Config struct {
-	TelemetryPath string                                                      // of the metrics; starts with a slash
-	MaxRequests   int                                                         // scrapes at once; 0 means no limit
-	Pprof         bool                                                        // serve profiles under /debug/pprof/
-	Version       string                                                      // shown on the landing page
-	Scrape        func(context.Context, probe.Selection) (*probe.Page, error) // an error is the client's: it names what is not there
+	TelemetryPath string // of the metrics; starts with a slash
+	MaxRequests   int    // scrapes at once; 0 means no limit
+	Pprof         bool   // serve profiles under /debug/pprof/
+	OpenMetrics   bool   // offer that format to clients that like it
+	Build         status.Build
+	Directory     string // of the metric files
 	Log           *slog.Logger
+
+	// Scrape makes a page. Its error is the client's: it names what is not there.
+	Scrape func(context.Context, probe.Selection) (*probe.Page, error)
+
+	// Survey looks at the directory, for the status. Its error is the directory's.
+	Survey func(context.Context) (*collect.Snapshot, error)
 }
 
 // A Handler serves a Config. Use NewHandler.
@@ -51,13 +57,13 @@ type Handler struct {
 // NewHandler returns a handler for c.
 func NewHandler(c Config) (*Handler, error) {
 	h := &Handler{mux: http.NewServeMux(), log: c.Log}
-	landing, err := landingPage(c)
-	if err != nil {
-		return nil, fmt.Errorf("landing page: %w", err)
-	}
+	state := newStatus(c)
+	c.Scrape = state.Scrape(c.Scrape)
+	limited := limiter(c.MaxRequests)
 	// A pattern with GET serves HEAD as well, and answers 405 to the rest.
-	h.mux.Handle("GET /{$}", landing)
-	h.mux.Handle("GET "+c.TelemetryPath, limit(c.MaxRequests, newMetrics(c)))
+	h.mux.Handle("GET /{$}", secure(limited(state.Page())))
+	h.mux.Handle("GET "+status.Path, state.API(limited))
+	h.mux.Handle("GET "+c.TelemetryPath, limited(state.Handler(newMetrics(c))))
 	h.mux.HandleFunc("GET "+healthyPath, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "gitlab-metrics-exporter is healthy.")
 	})
@@ -78,19 +84,16 @@ func NewHandler(c Config) (*Handler, error) {
 	return h, nil
 }
 
-func landingPage(c Config) (http.Handler, error) {
-	links := []toolkit.LandingLinks{
-		{Address: c.TelemetryPath, Text: "Metrics", Description: "what Prometheus scrapes"},
-		{Address: healthyPath, Text: "Health", Description: "whether the process answers"},
-		{Address: readyPath, Text: "Readiness", Description: "whether it takes requests"},
+func newStatus(c Config) *status.Status {
+	links := []status.Link{
+		{Path: c.TelemetryPath, Text: "Metrics"},
+		{Path: healthyPath, Text: "Health"},
+		{Path: readyPath, Text: "Readiness"},
 	}
-	return toolkit.NewLandingPage(toolkit.LandingConfig{
-		Name:        "gitlab-metrics-exporter",
-		Description: "Metrics of a multi-process application, from its metric files",
-		Version:     c.Version,
-		Profiling:   strconv.FormatBool(c.Pprof),
-		Links:       links,
-	})
+	if c.Pprof {
+		links = append(links, status.Link{Path: pprofPath, Text: "Profiles"})
+	}
+	return status.New(status.Config{Build: c.Build, Directory: c.Directory, Survey: c.Survey, Links: links, Log: c.Log})
 }
 
 // ServeHTTP serves one request, and logs it at level debug.
@@ -102,6 +105,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		deadline = time.Time{}
 	}
 	setWriteDeadline(w, deadline)
+	if r.ContentLength != 0 {
+		// Nothing here takes a body: answer without waiting for it.
+		w.Header().Set("Connection", "close")
+	}
 	if !h.log.Enabled(r.Context(), slog.LevelDebug) {
 		h.mux.ServeHTTP(w, r)
 		return
@@ -139,24 +146,6 @@ func (r *recorder) Write(p []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// limit lets at most n requests through at once; 0 means any number.
-func limit(n int, next http.Handler) http.Handler {
-	if n == 0 {
-		return next
-	}
-	tokens := make(chan struct{}, n)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case tokens <- struct{}{}:
-			defer func() { <-tokens }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			answer(w, http.StatusServiceUnavailable, fmt.Sprintf("%d scrapes are under way already; try again later.", n))
-		}
-	})
-}
 
 // answer answers with one line of text.
 func answer(w http.ResponseWriter, code int, text string) {

@@ -87,7 +87,7 @@ func TestLimit(t *testing.T) {
 	})
 	for _, n := range []int{0, 1, 3} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			h := limit(n, block)
+			h := limiter(n)(block)
 			codes := make(chan int)
 			begin := func(requests int) {
 				for range requests {
@@ -122,7 +122,7 @@ func TestLimit(t *testing.T) {
 		})
 	}
 	t.Run("panic", func(t *testing.T) {
-		h := limit(1, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+		h := limiter(1)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 		for range 2 { // the second would be refused, if the first had kept its place
 			func() {
 				defer func() {

@@ -14,6 +14,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/probe"
+	"gitlab-metrics-exporter/internal/web/status"
 )
 
 // patience is how long the tests wait for what should happen at once.
@@ -47,11 +48,14 @@ func (j *journal) logger() *slog.Logger {
 
 // config returns a configuration whose page is that of a directory.
 func config(dir string) Config {
+	probes := probe.New([]string{probe.Mmap}, collect.New(dir), quiet)
 	return Config{
 		TelemetryPath: "/metrics",
 		MaxRequests:   40,
-		Version:       "1.2.3",
-		Scrape:        probe.New([]string{probe.Mmap}, collect.New(dir), quiet).ScrapeOnly,
+		Build:         status.Build{Version: "1.2.3"},
+		Directory:     dir,
+		Scrape:        probes.ScrapeOnly,
+		Survey:        probes.Survey,
 		Log:           quiet,
 	}
 }

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/probe"
 )
@@ -39,7 +37,9 @@ type metrics struct {
 	scrape  func(context.Context, probe.Selection) (*probe.Page, error)
 	log     *slog.Logger
 	writers sync.Pool // of *exposition.Writer
-	gzips   sync.Pool // of *gzip.Writer
+	press   *press
+
+	openMetrics bool // is offered
 }
 
 func newMetrics(c Config) *metrics {
@@ -47,23 +47,24 @@ func newMetrics(c Config) *metrics {
 		scrape:  c.Scrape,
 		log:     c.Log,
 		writers: sync.Pool{New: func() any { return exposition.NewWriter(io.Discard) }},
-		gzips: sync.Pool{New: func() any {
-			z, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
-			if err != nil {
-				panic(err) // the level is a constant
-			}
-			return z
-		}},
+		press:   newPress(),
+
+		openMetrics: c.OpenMetrics,
 	}
 }
 
 func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header.Set("Vary", "Accept-Encoding")
+	header.Set("Vary", "Accept, Accept-Encoding")
 	header.Set("Cache-Control", "no-store")
-	zipped := acceptsGzip(r.Header.Values("Accept-Encoding"))
+	coding, ok := negotiate(r.Header.Values("Accept-Encoding"))
+	if !ok {
+		answer(w, http.StatusNotAcceptable, "The page is to be had with Content-Encoding gzip, zstd or none.")
+		return
+	}
+	format := exposition.Negotiate(strings.Join(r.Header.Values("Accept"), ","), m.openMetrics)
 	if r.Method == http.MethodHead {
-		announce(header, zipped)
+		announce(header, format, coding)
 		return
 	}
 	timeout := timeoutOf(r.Header)
@@ -77,8 +78,8 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer page.Release()
 	setWriteDeadline(w, start.Add(timeout+sendTime))
-	announce(header, zipped)
-	err = m.send(w, page, zipped)
+	announce(header, format, coding)
+	err = m.send(w, page, format, coding)
 	if err != nil && !gone(r, err) {
 		m.log.Warn("Page was not sent", "err", err, "remote", r.RemoteAddr)
 	}
@@ -93,10 +94,10 @@ func selection(query url.Values) probe.Selection {
 }
 
 // announce sets the headers that say what the body will be.
-func announce(header http.Header, zipped bool) {
-	header.Set("Content-Type", exposition.TextType)
-	if zipped {
-		header.Set("Content-Encoding", "gzip")
+func announce(header http.Header, format exposition.Format, c *coding) {
+	header.Set("Content-Type", format.ContentType())
+	if c != nil {
+		header.Set("Content-Encoding", c.name)
 	}
 }
 
@@ -108,21 +109,16 @@ func gone(r *http.Request, err error) bool {
 	return r.Context().Err() != nil || errors.Is(err, net.ErrClosed)
 }
 
-func (m *metrics) send(to io.Writer, page *probe.Page, zipped bool) error {
+func (m *metrics) send(to io.Writer, page *probe.Page, format exposition.Format, c *coding) error {
 	w := m.writers.Get().(*exposition.Writer)
 	defer m.writers.Put(w)
-	if !zipped {
-		w.Reset(to)
-		return page.Write(w)
+	packer := m.press.writer(to, c)
+	w.Begin(packer, format)
+	err := page.Write(w)
+	if closing := packer.Close(); err == nil {
+		err = closing
 	}
-	z := m.gzips.Get().(*gzip.Writer)
-	defer m.gzips.Put(z)
-	z.Reset(to)
-	w.Reset(z)
-	if err := page.Write(w); err != nil {
-		return err
-	}
-	return z.Close()
+	return err
 }
 
 // timeoutOf returns how long a scrape may take. Prometheus says how long it
@@ -137,32 +133,4 @@ func timeoutOf(h http.Header) time.Duration {
 		return timeout - timeoutMargin
 	}
 	return timeout / 2
-}
-
-// acceptsGzip reports whether a client that sent these Accept-Encoding headers
-// takes gzip: it is named, or anything is welcome, and not with a weight of 0.
-func acceptsGzip(headers []string) bool {
-	accepted, any := false, false
-	for coding := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		name, parameters, _ := strings.Cut(coding, ";")
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "gzip", "x-gzip":
-			if !wanted(parameters) {
-				return false
-			}
-			accepted = true
-		case "*":
-			any = wanted(parameters)
-		}
-	}
-	return accepted || any
-}
-
-func wanted(parameters string) bool {
-	_, weight, found := strings.Cut(parameters, "=")
-	if !found {
-		return true
-	}
-	q, err := strconv.ParseFloat(strings.TrimSpace(weight), 64)
-	return err == nil && q > 0
 }

@@ -13,55 +13,6 @@ import (
 	"gitlab-metrics-exporter/internal/probe"
 )
 
-func TestAcceptsGzip(t *testing.T) {
-	tests := []struct {
-		headers []string
-		want    bool
-	}{
-		{nil, false},
-		{[]string{""}, false},
-		{[]string{"identity"}, false},
-		{[]string{"deflate, br"}, false},
-		{[]string{"gzip"}, true},
-		{[]string{"x-gzip"}, true},
-		{[]string{" GZip "}, true},
-		{[]string{"gzip, deflate"}, true},
-		{[]string{"deflate,gzip"}, true},
-		{[]string{"deflate", "gzip"}, true},
-		{[]string{"xgzip"}, false},
-		{[]string{"gzip2"}, false},
-
-		{[]string{"gzip;q=1"}, true},
-		{[]string{"gzip;q=1.000"}, true},
-		{[]string{"gzip;q=0.001"}, true},
-		{[]string{"gzip ; q = 0.5"}, true},
-		{[]string{"gzip;Q=0.5"}, true},
-		{[]string{"gzip;q=0"}, false},
-		{[]string{"gzip;q=0.0"}, false},
-		{[]string{"gzip;q=0.000, identity"}, false},
-		{[]string{"gzip;q="}, false},
-		{[]string{"gzip;q=x"}, false},
-		{[]string{"gzip;q=-1"}, false},
-		{[]string{"gzip;q=NaN"}, false},
-
-		{[]string{"*"}, true},
-		{[]string{"*;q=0.1"}, true},
-		{[]string{"*;q=0"}, false},
-		{[]string{"br, *"}, true},
-		// What is named is not part of the rest.
-		{[]string{"gzip;q=0, *"}, false},
-		{[]string{"*, gzip;q=0"}, false},
-		{[]string{"gzip, *;q=0"}, true},
-		{[]string{"*;q=0, gzip"}, true},
-		{[]string{"*;q=0", "gzip"}, true},
-	}
-	for _, tt := range tests {
-		if got := acceptsGzip(tt.headers); got != tt.want {
-			t.Errorf("acceptsGzip(%q) = %v, want %v", tt.headers, got, tt.want)
-		}
-	}
-}
-
 func TestTimeoutOf(t *testing.T) {
 	tests := []struct {
 		header string

@@ -24,13 +24,18 @@ const (
 	// shutdownTimeout is how long scrapes that are under way may go on once
 	// the server is told to stop.
 	shutdownTimeout = 1500 * time.Millisecond
+
+	// shutdownGrace is how long a request may take then to arrive on a
+	// connection that is open already.
+	shutdownGrace = 100 * time.Millisecond
 )
 
 // Listening says where and how a server listens.
 type Listening struct {
-	Addresses  []string // host:port; port 0 means a free one
+	Addresses  []string // host:port, port 0 meaning a free one; or unix:// and a path
 	Systemd    bool     // take the sockets that systemd passes instead
 	ConfigFile string   // of exporter-toolkit: TLS, basic auth; "" means none
+	OpenHealth bool     // ask for no basic auth where it is about health
 
 	// CertFile and KeyFile switch TLS on without a ConfigFile. They are read
 	// again for each connection, so that they can be renewed. Both or none.
@@ -43,6 +48,7 @@ type Server struct {
 	servers   []*http.Server // one for each listener: exporter-toolkit changes them
 	listening Listening
 	listeners []net.Listener
+	open      *connections
 	log       *slog.Logger
 }
 
@@ -51,6 +57,7 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		handler:   h,
 		listening: l,
+		open:      newConnections(maxConnections),
 		log:       log,
 	}
 	if err := CheckConfigFile(l.ConfigFile); err != nil {
@@ -71,6 +78,7 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 			ReadTimeout:       readTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
+			ConnState:         s.open.changed,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		})
 	}
@@ -116,7 +124,7 @@ func open(l Listening) ([]net.Listener, error) {
 	}
 	var listeners []net.Listener
 	for _, address := range l.Addresses {
-		listener, err := net.Listen("tcp", address)
+		listener, err := listen(address)
 		if err != nil {
 			for _, open := range listeners {
 				open.Close()
@@ -126,6 +134,13 @@ func open(l Listening) ([]net.Listener, error) {
 		listeners = append(listeners, listener)
 	}
 	return listeners, nil
+}
+
+func listen(address string) (net.Listener, error) {
+	if path, ok := SocketPath(address); ok {
+		return listenUnix(path)
+	}
+	return net.Listen("tcp", address)
 }
 
 // Addresses returns the addresses that the server listens on.
@@ -148,7 +163,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			go func() { failed <- s.servers[i].ServeTLS(l, "", "") }()
 			continue
 		}
-		go func() { failed <- toolkit.Serve(l, s.servers[i], flags, s.log) }()
+		go func() { failed <- toolkit.Serve(s.openHealth(l, s.servers[i]), s.servers[i], flags, s.log) }()
 	}
 	select {
 	case err := <-failed:
@@ -161,12 +176,23 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 }
 
+// openHealth makes a server that is about to serve l ask for no password where
+// it is about health, if that is wanted.
+func (s *Server) openHealth(l net.Listener, server *http.Server) net.Listener {
+	if !s.listening.OpenHealth {
+		return l
+	}
+	return &hooked{Listener: l, before: func() { server.Handler = exempt(s.handler, server.Handler) }}
+}
+
 // stop ends the server within shutdownTimeout.
 func (s *Server) stop() error {
 	s.handler.closing.Store(true)
 	s.log.Info("Stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	// Connections on which nothing was asked for yet would be waited for.
+	defer time.AfterFunc(shutdownGrace, s.open.dropWaiting).Stop()
 	var wait sync.WaitGroup
 	for _, server := range s.servers {
 		wait.Go(func() {

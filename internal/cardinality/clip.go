@@ -1,0 +1,43 @@
+package cardinality
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// What is shown at most of what a file holds: names and values may be as long
+// as files are.
+const (
+	maxText  = 100 // characters
+	maxNames = 12  // labels of one family
+)
+
+// Clip returns text as it can be shown: valid UTF-8, and cut, with an ellipsis,
+// if it is very long.
+func Clip(text string) string {
+	runes := 0
+	for at := range text {
+		if runes++; runes == maxText {
+			if _, size := utf8.DecodeRuneInString(text[at:]); at+size < len(text) {
+				text = text[:at] + "…"
+			}
+			break
+		}
+	}
+	return strings.ToValidUTF8(strings.Clone(text), "\uFFFD")
+}
+
+func (f *Family) clip() {
+	f.Name = Clip(f.Name)
+	f.Labels, f.LabelsMore = cut(f.Labels, maxNames)
+	for i, name := range f.Labels {
+		f.Labels[i] = Clip(name)
+	}
+}
+
+func (l *Label) clip() {
+	l.Name = Clip(l.Name)
+	for i := range l.Top {
+		l.Top[i].Value = Clip(l.Top[i].Value)
+	}
+}

@@ -1,0 +1,641 @@
+package exposition_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"pgregory.net/rapid"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/exposition"
+	"gitlab-metrics-exporter/internal/series"
+)
+
+// FuzzFormats checks that a directory has the same series in all formats, and
+// that each page is what the readers of its format take.
+func FuzzFormats(f *testing.F) {
+	for seed := range uint64(50) {
+		f.Add(bytesOf(seed))
+	}
+	f.Fuzz(rapid.MakeFuzz(checkFormats))
+}
+
+func TestFormats(t *testing.T) { rapid.Check(t, checkFormats) }
+
+func checkFormats(t *rapid.T) {
+	files := drawFiles(t)
+	compareFormats(t, files)
+}
+
+// compareFormats checks all formats of a directory.
+func compareFormats(t tb, files map[string][]entry) {
+	t.Helper()
+	s := snapshot(t, files)
+	plain := string(pageIn(t, s, exposition.Text))
+	fail := func(format exposition.Format, page []byte, text string, args ...any) {
+		t.Fatalf("%s: %s\nfiles: %v\npage:\n%s\ntext:\n%s", format.ContentType(), fmt.Sprintf(text, args...), files, page, plain)
+	}
+	want := lines(t, plain)
+	for _, accept := range accepts {
+		format := exposition.Negotiate(accept, true)
+		page := pageIn(t, s, format)
+		var got samples
+		switch {
+		case strings.HasPrefix(format.ContentType(), "application/vnd.google.protobuf"):
+			families, err := decode(page)
+			if err != nil {
+				fail(format, page, "%v", err)
+			}
+			if err := reencodes(families, page); err != nil {
+				fail(format, page, "%v", err)
+			}
+			if strings.Contains(accept, "underscores") {
+				om := pageIn(t, s, exposition.OpenMetrics)
+				if diff := openMetricsDiffers(families, string(om)); diff != "" {
+					fail(format, om, "OpenMetrics is not what expfmt makes of it: -expfmt +page:\n%s", diff)
+				}
+			}
+			got = samplesOf(families)
+		case strings.HasPrefix(format.ContentType(), "application/openmetrics-text"):
+			if err := checkOpenMetrics(string(page)); err != nil {
+				fail(format, page, "%v", err)
+			}
+			got = lines(t, string(page))
+		default:
+			parser := expfmt.NewTextParser(model.UTF8Validation)
+			if _, err := parser.TextToMetricFamilies(bytes.NewReader(page)); err != nil {
+				fail(format, page, "expfmt: %v", err)
+			}
+			got = lines(t, string(page))
+		}
+		for id, values := range got {
+			// Different spellings of one bound may be there one by one, but not twice.
+			if len(values) > 1 && len(values) > len(want[id]) && strings.Contains(accept, "underscores") {
+				fail(format, page, "%s is there %d times", id, len(values))
+			}
+		}
+		if strings.Contains(accept, "underscores") {
+			if diff := differ(want, got); diff != "" {
+				fail(format, page, "compared with text: %s", diff)
+			}
+			continue
+		}
+		// Names are different, but no series may get lost or meet another.
+		if a, b := count(want), count(got); len(want) != len(got) || format.ContentType()[0] == 't' && a != b {
+			fail(format, page, "there are %d samples, and %d in text", b, a)
+		}
+	}
+}
+
+// accepts are Accept headers for all formats.
+var accepts = func() (all []string) {
+	for _, format := range []string{
+		"application/openmetrics-text;version=1.0.0",
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+		"text/plain;version=0.0.4",
+	} {
+		for _, scheme := range []string{"underscores", "allow-utf-8", "dots", "values"} {
+			all = append(all, format+";escaping="+scheme)
+		}
+	}
+	return all
+}()
+
+// pageIn returns the page of a snapshot in a format.
+func pageIn(t tb, s *collect.Snapshot, format exposition.Format) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := exposition.NewWriter(nil)
+	w.Begin(&b, format)
+	if err := w.Page(s, s.Layout.Families, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// lines returns the samples of a page of text, in either of the formats.
+func lines(t tb, page string) samples {
+	t.Helper()
+	s := samples{}
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		name, labels := parseSeries(line[:at])
+		s.add(name, labels, value)
+	}
+	return s
+}
+
+// parseSeries takes apart what stands before a value.
+func parseSeries(text string) (name string, labels map[string]string) {
+	labels = map[string]string{}
+	name, rest, _ := strings.Cut(text, "{")
+	rest = strings.TrimSuffix(rest, "}")
+	if strings.HasPrefix(text, `{"`) {
+		name, rest = unquote(rest)
+		rest = strings.TrimPrefix(rest, ",")
+	}
+	for rest != "" {
+		var label, value string
+		if rest[0] == '"' {
+			label, rest = unquote(rest)
+			rest = rest[1:]
+		} else {
+			label, rest, _ = strings.Cut(rest, "=")
+		}
+		value, rest = unquote(rest)
+		rest = strings.TrimPrefix(rest, ",")
+		labels[label] = value
+	}
+	return name, labels
+}
+
+// unquote takes the quoted text off the start of s.
+func unquote(s string) (text, rest string) {
+	end := series.QuoteIn([]byte(s[1:])) + 1
+	return string(series.Unescape([]byte(s[1:end]))), s[end+1:]
+}
+
+// differ says how the samples of two formats differ, "" if they do not: values
+// are equal to the bit. Bounds that are the same number may be one sample in one
+// of them, whose value is the sum.
+func differ(want, got samples) string {
+	for id := range want {
+		a, b := want[id], got[id]
+		if len(a) > 1 || len(b) > 1 {
+			a, b = []string{fmt.Sprintf("%.9g", total(a))}, []string{fmt.Sprintf("%.9g", total(b))}
+		}
+		if !slices.Equal(a, b) {
+			return fmt.Sprintf("%s is %v, not %v", id, got[id], want[id])
+		}
+	}
+	for id := range got {
+		if want[id] == nil {
+			return id + " is too much"
+		}
+	}
+	return ""
+}
+
+func total(values []string) (sum float64) {
+	for _, v := range values {
+		value, _ := strconv.ParseFloat(v, 64)
+		sum += value
+	}
+	return sum
+}
+
+func count(s samples) (n int) {
+	for _, values := range s {
+		n += len(values)
+	}
+	return n
+}
+
+// decode reads a page of protobuf.
+func decode(page []byte) (families []*dto.MetricFamily, err error) {
+	for r := bytes.NewReader(page); ; {
+		family := &dto.MetricFamily{}
+		err := protodelim.UnmarshalFrom(r, family)
+		if errors.Is(err, io.EOF) {
+			return families, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := expfmt.NewEncoder(io.Discard, expfmt.FmtText).Encode(family); err != nil {
+			return nil, err
+		}
+		families = append(families, family)
+	}
+}
+
+// reencodes checks that expfmt would have written families just so.
+func reencodes(families []*dto.MetricFamily, page []byte) error {
+	var b bytes.Buffer
+	encoder := expfmt.NewEncoder(&b, expfmt.FmtProtoDelim.WithEscapingScheme(model.NoEscaping))
+	names := map[string]bool{}
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			return err
+		}
+		if names[family.GetName()] {
+			return fmt.Errorf("family %s is there twice", family.GetName())
+		}
+		names[family.GetName()] = true
+	}
+	if !bytes.Equal(b.Bytes(), page) {
+		return fmt.Errorf("expfmt writes\n%x, not\n%x", b.Bytes(), page)
+	}
+	return nil
+}
+
+// samplesOf returns the samples that Prometheus makes of families.
+func samplesOf(families []*dto.MetricFamily) samples {
+	byName := map[string]*dto.MetricFamily{}
+	for _, family := range families {
+		byName[family.GetName()] = family
+	}
+	s := actual(byName)
+	for _, family := range families {
+		for _, m := range family.Metric {
+			if m.Histogram != nil && m.Histogram.GetSampleCount() == 0 { // which actual leaves out
+				labels := map[string]string{}
+				for _, l := range m.Label {
+					labels[l.GetName()] = l.GetValue()
+				}
+				s.add(family.GetName()+"_count", labels, 0)
+			}
+		}
+	}
+	return s
+}
+
+// openMetricsDiffers compares a page of OpenMetrics, family by family, with
+// what expfmt makes of the same families.
+func openMetricsDiffers(families []*dto.MetricFamily, page string) string {
+	chunks := map[string]string{}
+	for i, chunk := range strings.Split(strings.TrimSuffix(page, "# EOF\n"), "# HELP ") {
+		if i > 0 {
+			name, _, _ := strings.Cut(chunk, " ")
+			// expfmt drops the sign of zero, which we keep.
+			chunks[name] = strings.ReplaceAll("# HELP "+chunk, " -0.0\n", " 0.0\n")
+		}
+	}
+	for _, family := range families {
+		name := family.GetName()
+		if chunk, ok := chunks[name]; ok && family.GetType() == dto.MetricType_COUNTER && strings.Contains(chunk, " unknown\n") {
+			family = asUntyped(family)
+		} else if family.GetType() == dto.MetricType_COUNTER {
+			name = strings.TrimSuffix(name, "_total")
+		}
+		chunk, ok := chunks[name]
+		if !ok { // a histogram that cannot be one there
+			if family.Metric[0].Histogram == nil && family.Metric[0].Summary == nil {
+				return "there is no family " + name
+			}
+			continue
+		}
+		var b bytes.Buffer
+		if _, err := expfmt.MetricFamilyToOpenMetrics(&b, family); err != nil {
+			return err.Error()
+		}
+		if diff := cmp.Diff(b.String(), chunk); diff != "" {
+			return diff
+		}
+	}
+	return ""
+}
+
+func asUntyped(counter *dto.MetricFamily) *dto.MetricFamily {
+	family := &dto.MetricFamily{Name: counter.Name, Help: counter.Help, Type: dto.MetricType_UNTYPED.Enum()}
+	for _, m := range counter.Metric {
+		family.Metric = append(family.Metric, &dto.Metric{Label: m.Label, Untyped: &dto.Untyped{Value: m.Counter.Value}})
+	}
+	return family
+}
+
+// suffixes are those that OpenMetrics gives a meaning, by type.
+var suffixes = map[string][]string{
+	"counter":   {"_total", "_created"},
+	"gauge":     {""},
+	"unknown":   {""},
+	"histogram": {"_bucket", "_sum", "_count", "_created"},
+	"summary":   {"", "_sum", "_count", "_created"},
+}
+
+// checkOpenMetrics checks what the specification demands and Prometheus does
+// not look at.
+func checkOpenMetrics(page string) error {
+	if !strings.HasSuffix(page, "# EOF\n") || strings.Count(page, "# EOF\n") != 1 {
+		return errors.New("it does not end with EOF")
+	}
+	owner := map[string]string{}
+	seen := map[string]bool{}
+	family, typ := "", ""
+	for line := range strings.Lines(strings.TrimSuffix(page, "# EOF\n")) {
+		line = strings.TrimSuffix(line, "\n")
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			at := strings.LastIndexByte(rest, ' ')
+			family, typ = rest[:at], rest[at+1:]
+			if family[0] == '"' {
+				family, _ = unquote(family)
+			}
+			claimed := append([]string{""}, suffixes[typ]...)
+			slices.Sort(claimed)
+			for _, suffix := range slices.Compact(claimed) {
+				if other, taken := owner[family+suffix]; taken {
+					return fmt.Errorf("%s%s is of %s and of %s", family, suffix, other, family)
+				}
+				owner[family+suffix] = family
+			}
+			continue
+		}
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		if seen[line[:at]] {
+			return fmt.Errorf("%s is there twice", line[:at])
+		}
+		seen[line[:at]] = true
+		name, labels := parseSeries(line[:at])
+		suffix, ok := strings.CutPrefix(name, family)
+		if !ok || !slices.Contains(suffixes[typ], suffix) {
+			return fmt.Errorf("%s stands in %s %s", name, typ, family)
+		}
+		value, _ := strconv.ParseFloat(line[at+1:], 64)
+		if typ == "counter" && !(value >= 0) {
+			return fmt.Errorf("counter %s is %v", name, value)
+		}
+		bound := map[string]string{"_bucket": "le", "": "quantile"}[suffix]
+		if typ == "histogram" && suffix == "_bucket" || typ == "summary" && suffix == "" {
+			if err := canonical(labels[bound]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// canonical checks that a number is written as OpenMetrics wants it.
+func canonical(text string) error {
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil || !strings.ContainsAny(text, ".e") && !math.IsInf(value, 0) {
+		return fmt.Errorf("%q is no number as it should be", text)
+	}
+	return nil
+}
+
+// Each name is there as each escaping scheme wants it, unless that would make
+// two names one.
+func TestNames(t *testing.T) {
+	const all = "underscores allow-utf-8 dots values"
+	tests := []struct {
+		name    string
+		files   map[string][]entry
+		schemes string
+		want    string
+	}{
+		{"classic", map[string][]entry{"counter_1-0.db": {{`["a_b","a_b",["c_d"],["x"]]`, 1}}}, all,
+			"# HELP a_b H\n# TYPE a_b counter\na_b{c_d=\"x\"} 1\n"},
+		{"raw, as known", map[string][]entry{"counter_1-0.db": {{`["a.b","a.b",["c.d"],["x"]]`, 1}}}, "underscores",
+			"# HELP a_b H\n# TYPE a_b counter\na_b{c_d=\"x\"} 1\n"},
+		{"raw", map[string][]entry{"counter_1-0.db": {{`["a.b","a.b",["c.d"],["x"]]`, 1}}}, "allow-utf-8",
+			"# HELP \"a.b\" H\n# TYPE \"a.b\" counter\n{\"a.b\",\"c.d\"=\"x\"} 1\n"},
+		{"raw, with dots", map[string][]entry{"counter_1-0.db": {{`["a.b","a.b",["c.d"],["x"]]`, 1}}}, "dots",
+			"# HELP a_dot_b H\n# TYPE a_dot_b counter\na_dot_b{c_dot_d=\"x\"} 1\n"},
+		{"raw, as values", map[string][]entry{"counter_1-0.db": {{`["a.b","a.b",["c.d"],["x"]]`, 1}}}, "values",
+			"# HELP U__a_2e_b H\n# TYPE U__a_2e_b counter\nU__a_2e_b{U__c_2e_d=\"x\"} 1\n"},
+		{"a histogram", map[string][]entry{"histogram_1-0.db": {
+			{`["a.b","a.b_bucket",["le"],["+Inf"]]`, 1}, {`["a.b","a.b_sum",[],[]]`, 2}, {`["a.b","a.b_count",[],[]]`, 1}}}, "allow-utf-8",
+			"# HELP \"a.b\" H\n# TYPE \"a.b\" histogram\n{\"a.b_bucket\",le=\"+Inf\"} 1\n{\"a.b_sum\"} 2\n{\"a.b_count\"} 1\n"},
+		{"a damaged histogram", map[string][]entry{"histogram_1-0.db": {
+			{`["a.b","a.b_sum",[],[]]`, 2}, {`["a.b","a.b_count",[],[]]`, -1}}}, "allow-utf-8",
+			"# HELP \"a.b_count\" H\n# TYPE \"a.b_count\" untyped\n{\"a.b_count\"} -1\n# HELP \"a.b_sum\" H\n# TYPE \"a.b_sum\" untyped\n{\"a.b_sum\"} 2\n"},
+		{"two names that are spelled alike", map[string][]entry{"counter_1-0.db": {
+			{`["a.b","a.b",[],[]]`, 1}, {`["a-b","a-b",[],[]]`, 2}}}, all, "# HELP a_b H\n# TYPE a_b counter\na_b 3\n"},
+		{"a raw name and a classic one", map[string][]entry{"counter_1-0.db": {
+			{`["a_b","a_b",[],[]]`, 1}, {`["a.b","a.b",[],[]]`, 2}}}, all, "# HELP a_b H\n# TYPE a_b counter\na_b 3\n"},
+		{"labels that are spelled alike", map[string][]entry{"counter_1-0.db": {
+			{`["m","m",["a.b"],["x"]]`, 1}, {`["m","m",["a_b"],["y"]]`, 2}}}, all, "# HELP m H\n# TYPE m counter\nm{a_b=\"x\"} 1\nm{a_b=\"y\"} 2\n"},
+		{"an escaped name that is taken", map[string][]entry{"counter_1-0.db": {
+			{`["a.b","a.b",["a.b","a_dot_b"],["x","y"]]`, 1}, {`["a_dot_b","a_dot_b",[],[]]`, 2}}}, "dots",
+			"# HELP a_b H\n# TYPE a_b counter\na_b{a_b=\"x\",a_dot_b=\"y\"} 1\n# HELP a_dot_b H\n# TYPE a_dot_b counter\na_dot_b 2\n"},
+		{"an escaped name that is a histogram's", map[string][]entry{
+			"counter_1-0.db":   {{`["a.b","a.b",[],[]]`, 1}},
+			"histogram_1-0.db": {{`["a_dot_b","a_dot_b_bucket",["le"],["1"]]`, 1}}}, "dots",
+			"# HELP a_b H\n# TYPE a_b counter\na_b 1\n# HELP a_dot_b H\n# TYPE a_dot_b histogram\na_dot_b_bucket{le=\"1\"} 1\n"},
+		{"our prefix", map[string][]entry{"counter_1-0.db": {{`["gme.a","gme.a",[],[]]`, 1}}}, all,
+			"# HELP exported_gme_a H\n# TYPE exported_gme_a counter\nexported_gme_a 1\n"},
+		{"a label with a colon", map[string][]entry{"counter_1-0.db": {{`["m","m",["a:b"],["x"]]`, 1}}}, "underscores dots values",
+			"# HELP m H\n# TYPE m counter\nm{a_b=\"x\"} 1\n"},
+		{"a label with a colon, raw", map[string][]entry{"counter_1-0.db": {{`["m","m",["a:b"],["x"]]`, 1}}}, "allow-utf-8",
+			"# HELP m H\n# TYPE m counter\nm{\"a:b\"=\"x\"} 1\n"},
+		{"a label that moved aside", map[string][]entry{"gauge_all_1-0.db": {{`["m","m",["exported.pid","pid"],["x","y"]]`, 1}}}, "underscores allow-utf-8",
+			"# HELP m H\n# TYPE m gauge\nm{exported_exported_pid=\"x\",exported_pid=\"y\",pid=\"1\"} 1\n"},
+		{"order", map[string][]entry{"counter_1-0.db": {{`["b","b",[],[]]`, 1}, {`["é","é",[],[]]`, 2}, {`["z","z",[],[]]`, 3}}}, "allow-utf-8",
+			"# HELP b H\n# TYPE b counter\nb 1\n# HELP z H\n# TYPE z counter\nz 3\n# HELP \"é\" H\n# TYPE \"é\" counter\n{\"é\"} 2\n"},
+	}
+	for _, tt := range tests {
+		s := snapshot(t, tt.files)
+		for scheme := range strings.FieldsSeq(tt.schemes) {
+			t.Run(tt.name+"/"+scheme, func(t *testing.T) {
+				got := string(pageIn(t, s, exposition.Negotiate("text/plain;version=0.0.4;escaping="+scheme, true)))
+				if diff := cmp.Diff(strings.ReplaceAll(tt.want, " H\n", " Multiprocess metric\n"), got); diff != "" {
+					t.Errorf("-want +got\n%s", diff)
+				}
+				compareFormats(t, tt.files)
+			})
+		}
+	}
+}
+
+// TestOpenMetrics: what is written otherwise there than in text.
+func TestOpenMetrics(t *testing.T) {
+	tests := []struct {
+		name  string
+		files map[string][]entry
+		want  string
+	}{
+		{"nothing", nil, ""},
+		{"counters", map[string][]entry{"counter_1-0.db": {
+			{`["a","a",[],[]]`, 1}, {`["b_total","b_total",["l"],["x\ny"]]`, 1e6}, {`["_total","_total",[],[]]`, 1}}},
+			"# HELP _total H\n# TYPE _total unknown\n_total 1.0\n" +
+				"# HELP a H\n# TYPE a unknown\na 1.0\n" +
+				"# HELP b H\n# TYPE b counter\nb_total{l=\"x\\ny\"} 1e+06\n"},
+		{"a counter beside the family of its name", map[string][]entry{
+			"counter_1-0.db":     {{`["a_total","a_total",[],[]]`, 1}, {`["b_total","b_total",[],[]]`, 1}, {`["b_created_total","b_created_total",[],[]]`, 1}},
+			"gauge_max_1-0.db":   {{`["a","a",[],[]]`, 2}},
+			"histogram_1-0.db":   {},
+			"gauge_other_1-0.db": {}},
+			"# HELP a H\n# TYPE a gauge\na 2.0\n" +
+				"# HELP a_total H\n# TYPE a_total unknown\na_total 1.0\n" +
+				"# HELP b_created_total H\n# TYPE b_created_total unknown\nb_created_total 1.0\n" +
+				"# HELP b H\n# TYPE b counter\nb_total 1.0\n"},
+		{"counters that are none", map[string][]entry{"counter_1-0.db": {{`["a_total","a_total",[],[]]`, -1}, {`["b_total","b_total",[],[]]`, math.NaN()}}},
+			"# HELP a_total H\n# TYPE a_total unknown\na_total -1.0\n# HELP b_total H\n# TYPE b_total unknown\nb_total NaN\n"},
+		{"a histogram", map[string][]entry{"histogram_1-0.db": {
+			{`["h","h_bucket",["a","le"],["x","1"]]`, 1e6}, {`["h","h_bucket",["a","le"],["x","1.0"]]`, 1}, {`["h","h_bucket",["a","le"],["x","0.5"]]`, 0},
+			{`["h","h_bucket",["a","le"],["x","+Inf"]]`, 1e6 + 1}, {`["h","h_sum",["a"],["x"]]`, 3}, {`["h","h_count",["a"],["x"]]`, 1e6 + 1}}},
+			"# HELP h H\n# TYPE h histogram\nh_bucket{a=\"x\",le=\"0.5\"} 0\nh_bucket{a=\"x\",le=\"1.0\"} 1000001\n" +
+				"h_bucket{a=\"x\",le=\"+Inf\"} 1000001\nh_sum{a=\"x\"} 3.0\nh_count{a=\"x\"} 1000001\n"},
+		{"a histogram that is not whole", map[string][]entry{"histogram_1-0.db": {
+			{`["h","h_bucket",["le"],["1"]]`, 1}, {`["h","h_sum",[],[]]`, 3}, {`["h","h_count",[],[]]`, 1}}},
+			"# HELP h_bucket H\n# TYPE h_bucket unknown\nh_bucket{le=\"1.0\"} 1.0\n" +
+				"# HELP h_count H\n# TYPE h_count unknown\nh_count 1.0\n# HELP h_sum H\n# TYPE h_sum unknown\nh_sum 3.0\n"},
+		{"a histogram whose counts are not whole", map[string][]entry{"histogram_1-0.db": {
+			{`["h","h_bucket",["le"],["+Inf"]]`, 1.5}, {`["h","h_sum",[],[]]`, 3}, {`["h","h_count",[],[]]`, 1.5}}},
+			"# HELP h_bucket H\n# TYPE h_bucket unknown\nh_bucket{le=\"+Inf\"} 1.5\n" +
+				"# HELP h_count H\n# TYPE h_count unknown\nh_count 1.5\n# HELP h_sum H\n# TYPE h_sum unknown\nh_sum 3.0\n"},
+		{"a histogram with a label quantile", map[string][]entry{"histogram_1-0.db": {
+			{`["h","h_bucket",["le","quantile"],["+Inf","b,\""]]`, 1}, {`["h","h_sum",["quantile"],["b,\""]]`, 3}, {`["h","h_count",["quantile"],["b,\""]]`, 1},
+			{`["h","h_bucket",["le","quantile"],["+Inf","a"]]`, 2}, {`["h","h_sum",["quantile"],["a"]]`, 4}, {`["h","h_count",["quantile"],["a"]]`, 2}}},
+			"# HELP h H\n# TYPE h histogram\n" +
+				"h_bucket{quantile=\"a\",le=\"+Inf\"} 2\nh_sum{quantile=\"a\"} 4.0\nh_count{quantile=\"a\"} 2\n" +
+				"h_bucket{quantile=\"b,\\\"\",le=\"+Inf\"} 1\nh_sum{quantile=\"b,\\\"\"} 3.0\nh_count{quantile=\"b,\\\"\"} 1\n"},
+		{"a summary", map[string][]entry{"summary_1-0.db": {
+			{`["s","s",["le","quantile"],["y","0.90"]]`, 1}, {`["s","s_sum",["le"],["y"]]`, 3}, {`["s","s_count",["le"],["y"]]`, 2}}},
+			"# HELP s H\n# TYPE s summary\ns{le=\"y\",quantile=\"0.9\"} 1.0\ns_sum{le=\"y\"} 3.0\ns_count{le=\"y\"} 2\n"},
+		{"a histogram beside its own time of creation", map[string][]entry{
+			"histogram_1-0.db": {{`["h","h_bucket",["le"],["+Inf"]]`, 1}, {`["h","h_sum",[],[]]`, 3}, {`["h","h_count",[],[]]`, 1}},
+			"gauge_max_1-0.db": {{`["h_created","h_created",[],[]]`, 2}}},
+			"# HELP h_bucket H\n# TYPE h_bucket unknown\nh_bucket{le=\"+Inf\"} 1.0\n# HELP h_count H\n# TYPE h_count unknown\nh_count 1.0\n" +
+				"# HELP h_created H\n# TYPE h_created gauge\nh_created 2.0\n# HELP h_sum H\n# TYPE h_sum unknown\nh_sum 3.0\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := string(pageIn(t, snapshot(t, tt.files), exposition.OpenMetrics))
+			if diff := cmp.Diff(strings.ReplaceAll(tt.want, " H\n", " Multiprocess metric\n")+"# EOF\n", got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+			compareFormats(t, tt.files)
+		})
+	}
+}
+
+// TestWholePage: our families stand among the application's, in order, and what they
+// are called does not make a page invalid.
+func TestWholePage(t *testing.T) {
+	s := snapshot(t, map[string][]entry{"counter_1-0.db": {{`["a","a",[],[]]`, 1}, {`["gme_x","gme_x",[],[]]`, 2}, {`["z.z","z.z",[],[]]`, 3}, {`["~","~",[],[]]`, 4}}})
+	own := func() []*dto.MetricFamily {
+		counter := func(name string) *dto.MetricFamily {
+			return &dto.MetricFamily{Name: &name, Help: new("Help."), Type: dto.MetricType_COUNTER.Enum(),
+				Metric: []*dto.Metric{{Counter: &dto.Counter{Value: new(1.0)}}}}
+		}
+		gauge := &dto.MetricFamily{Name: new("gme_b"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: new(2.0)}}}}
+		return []*dto.MetricFamily{counter("gme_a_total"), gauge, counter("gme_b_total"), {Name: new("gme_none")}}
+	}
+	for accept, want := range map[string][]string{
+		accepts[0]:                 {"_", "a", "exported_gme_x", "gme_a_total", "gme_b", "gme_b_total", "z_z"},
+		accepts[1]:                 {"a", "exported_gme_x", "gme_a_total", "gme_b", "gme_b_total", "z.z", "~"},
+		accepts[4]:                 {"_", "a", "exported_gme_x", "gme_a_total", "gme_b", "gme_b_total", "z_z"},
+		accepts[7]:                 {"U___7e_", "U__z_2e_z", "a", "exported_gme_x", "gme_a_total", "gme_b", "gme_b_total"},
+		accepts[9]:                 {"a", "exported_gme_x", "gme_a_total", "gme_b", "gme_b_total", "z.z", "~"},
+		"text/plain;version=0.0.4": {"_", "a", "exported_gme_x", "gme_a_total", "gme_b", "gme_b_total", "z_z"},
+	} {
+		format := exposition.Negotiate(accept, true)
+		var b bytes.Buffer
+		w := exposition.NewWriter(nil)
+		for range 2 {
+			b.Reset()
+			w.Begin(&b, format)
+			if err := w.Page(s, s.Layout.Families, own()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		if strings.Contains(accept, "protobuf") {
+			families, err := decode(b.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range families {
+				got = append(got, f.GetName())
+			}
+		} else {
+			for line := range strings.Lines(b.String()) {
+				if !strings.HasPrefix(line, "#") {
+					name, _ := parseSeries(line[:strings.LastIndexByte(line, ' ')])
+					got = append(got, name)
+				}
+			}
+		}
+		if strings.Contains(accept, "openmetrics") {
+			if err := checkOpenMetrics(b.String()); err != nil {
+				t.Errorf("%s: %v\n%s", accept, err, b.String())
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got\n%s", accept, diff)
+		}
+	}
+}
+
+// TestNoSnapshot: a page without the application's families is one.
+func TestNoSnapshot(t *testing.T) {
+	for format, want := range map[exposition.Format]string{exposition.Text: "", exposition.OpenMetrics: "# EOF\n", exposition.Protobuf: ""} {
+		var b strings.Builder
+		w := exposition.NewWriter(nil)
+		w.Begin(&b, format)
+		if err := w.Page(nil, nil, nil); err != nil || b.String() != want {
+			t.Errorf("%s: %q, %v", format.ContentType(), b.String(), err)
+		}
+	}
+}
+
+// TestHugeFamily: messages longer than any buffer, and a writer that serves
+// small pages after it.
+func TestHugeFamily(t *testing.T) {
+	huge := snapshot(t, map[string][]entry{"counter_1-0.db": {
+		{`["m","m",["a"],["` + strings.Repeat("x", 1<<20) + `"]]`, 1}, {`["m","m",["a"],["` + strings.Repeat("\\n", 200) + `"]]`, 2}}})
+	small := snapshot(t, map[string][]entry{"counter_1-0.db": {{`["m","m",[],[]]`, 1}}})
+	w := exposition.NewWriter(nil)
+	for _, s := range []*collect.Snapshot{huge, small, huge} {
+		var b bytes.Buffer
+		w.Begin(&b, exposition.Protobuf)
+		if err := w.Page(s, s.Layout.Families, nil); err != nil {
+			t.Fatal(err)
+		}
+		families, err := decode(b.Bytes())
+		if err == nil {
+			err = reencodes(families, b.Bytes())
+		}
+		if err != nil || len(families) != 1 || len(families[0].Metric) != s.Layout.Len() {
+			t.Errorf("%d families, %v", len(families), err)
+		}
+	}
+}
+
+// TestParts: a page is the same however it is cut, in each format.
+func TestParts(t *testing.T) {
+	files := big()
+	var entries []entry
+	for i := range 300 {
+		for _, le := range []string{"0.1", "1", "2.5", "+Inf"} {
+			entries = append(entries, entry{fmt.Sprintf(`["h","h_bucket",["a","le"],["%d","%s"]]`, i, le), float64(i)})
+		}
+		entries = append(entries, entry{fmt.Sprintf(`["h","h_sum",["a"],["%d"]]`, i), 0.5}, entry{fmt.Sprintf(`["h","h_count",["a"],["%d"]]`, i), float64(i)})
+	}
+	files["histogram_1-0.db"] = entries
+	s := snapshot(t, files)
+	if diff := differ(lines(t, string(pageIn(t, s, exposition.Text))), lines(t, string(pageIn(t, s, exposition.OpenMetrics)))); diff != "" {
+		t.Error(diff)
+	}
+	for _, format := range []exposition.Format{exposition.Text, exposition.OpenMetrics, exposition.Protobuf} {
+		want := pageIn(t, s, format)
+		for fail := range 4 {
+			to := recorder{fail: fail}
+			w := exposition.NewWriter(nil)
+			w.Begin(&to, format)
+			err := w.Page(s, s.Layout.Families, nil)
+			if fail > 0 {
+				if !errors.Is(err, errFull) || len(to.writes) != fail {
+					t.Errorf("%s: write %d of %d fails: %v", format.ContentType(), fail, len(to.writes), err)
+				}
+				continue
+			}
+			if got := strings.Join(to.writes, ""); err != nil || got != string(want) || len(to.writes) < 3 {
+				t.Errorf("%s: %d writes of %d bytes, want %d: %v", format.ContentType(), len(to.writes), len(got), len(want), err)
+			}
+		}
+	}
+}

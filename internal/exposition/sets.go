@@ -1,0 +1,171 @@
+package exposition
+
+import (
+	"bytes"
+	"strings"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/series"
+)
+
+// Labels that histograms and summaries are arranged by.
+const (
+	leLabel       = "le"
+	quantileLabel = "quantile"
+)
+
+// Suffixes of sample names.
+const (
+	bucketSuffix  = "_bucket"
+	sumSuffix     = "_sum"
+	countSuffix   = "_count"
+	totalSuffix   = "_total"
+	createdSuffix = "_created"
+)
+
+// A set is what a histogram or summary has for one label set.
+type set struct {
+	id     series.ID // one of its series
+	rest   []byte    // the text of the labels that stand beside the bound, if any
+	points []point   // by bound, ascending
+
+	sum, count       float64
+	hasSum, hasCount bool
+}
+
+// A point is a bucket or a quantile. Bounds that are spelled differently but
+// are the same number are one point: its values are added, as they would have
+// been if the files had spelled it alike.
+type point struct {
+	number
+	count float64
+}
+
+// sets cuts histograms and summaries into their label sets. The zero value is
+// ready for use.
+type sets struct {
+	numbers numbers
+	found   []set          // reused
+	byRest  map[string]int // of the sets found but the first: where they are
+}
+
+// each calls yield for each label set of f, whose bounds must be numbers, until
+// that returns false. The set must not be kept. It reports whether yield always
+// returned true.
+func (c *sets) each(s *collect.Snapshot, f *family, yield func(*set) bool) bool {
+	for ids := f.Series; len(ids) > 0; {
+		n := 1
+		for n < len(ids) && s.Layout.SameLabels(ids[0], ids[n]) {
+			n++
+		}
+		c.cut(s, f, ids[:n])
+		for i := range c.found {
+			if !yield(&c.found[i]) {
+				return false
+			}
+		}
+		ids = ids[n:]
+	}
+	return true
+}
+
+// cut finds the label sets among series that differ only in the last part of
+// their labels. That is one set, unless somebody gave a histogram a label
+// quantile, or a summary a label le.
+func (c *sets) cut(s *collect.Snapshot, f *family, ids []series.ID) {
+	c.found = c.found[:0]
+	clear(c.byRest)
+	for _, id := range ids {
+		bound, rest := splitBound(s.Layout.PartText(s.Layout.Parts(id)[2]), f.bound)
+		set := c.at(rest)
+		set.id = id
+		switch s.Layout.Name(id)[len(f.Name):] {
+		case sumSuffix:
+			set.sum, set.hasSum = s.Value(id), true
+		case countSuffix:
+			set.count, set.hasCount = s.Value(id), true
+		default:
+			set.add(c.numbers.of(bound), s.Value(id))
+		}
+	}
+}
+
+// at returns the set with these labels beside the bound.
+func (c *sets) at(rest []byte) *set {
+	if n := len(c.found); n > 0 {
+		if bytes.Equal(c.found[0].rest, rest) {
+			return &c.found[0]
+		}
+		if i, ok := c.byRest[string(rest)]; ok {
+			return &c.found[i]
+		}
+		if c.byRest == nil {
+			c.byRest = map[string]int{}
+		}
+		c.byRest[string(rest)] = n
+	}
+	if len(c.found) < cap(c.found) {
+		c.found = c.found[:len(c.found)+1]
+	} else {
+		c.found = append(c.found, set{})
+	}
+	fresh := &c.found[len(c.found)-1]
+	*fresh = set{rest: rest, points: fresh.points[:0]}
+	return fresh
+}
+
+func (s *set) add(bound number, value float64) {
+	if last := len(s.points) - 1; last >= 0 && s.points[last].value == bound.value {
+		s.points[last].count += value
+		return
+	}
+	s.points = append(s.points, point{bound, value})
+}
+
+// splitBound takes the label called name, whose value is a number, out of the
+// last part of a series' labels. The value is empty if there is none.
+func splitBound(part []byte, name string) (value, rest []byte) {
+	if len(part) == 0 {
+		return nil, nil
+	}
+	quantile, le := part, []byte(nil)
+	if part[0] == 'q' {
+		// The label le, if there is one, comes behind quantile.
+		end := len(`quantile="`) + series.QuoteIn(part[len(`quantile="`):]) + 1
+		if quantile = part[:end]; end < len(part) {
+			le = part[end+1:]
+		}
+	} else {
+		quantile, le = nil, part
+	}
+	bound, rest := le, quantile
+	if name == quantileLabel {
+		bound, rest = quantile, le
+	}
+	if len(bound) == 0 {
+		return nil, rest
+	}
+	return bound[len(name)+2 : len(bound)-1], rest
+}
+
+// whole reports whether each label set of f has all that the readers of
+// OpenMetrics and protobuf make up where it is missing: a sum, a count, and a
+// histogram the bucket of everything; and counts that are whole numbers, which
+// is all that these formats have.
+func (c *sets) whole(s *collect.Snapshot, f *family) bool {
+	return c.each(s, f, func(set *set) bool {
+		if !set.hasSum || !set.hasCount || !isCount(set.count) {
+			return false
+		}
+		if f.bound == quantileLabel {
+			return true
+		}
+		for _, p := range set.points {
+			if !isCount(p.count) {
+				return false
+			}
+		}
+		last := len(set.points) - 1
+		return last >= 0 && strings.HasPrefix(set.points[last].text, "+")
+	})
+}

@@ -1,0 +1,31 @@
+package probe
+
+import (
+	"context"
+
+	"gitlab-metrics-exporter/internal/collect"
+)
+
+// Survey looks at the directory as a scrape does, for who wants to know more of
+// it than its values; see [collect.Engine.Survey].
+func (s *Set) Survey(ctx context.Context) (*collect.Snapshot, error) {
+	snapshot, err := s.engine.Survey(ctx)
+	s.faults.report(s.engine.Dir(), snapshot, err)
+	return snapshot, err
+}
+
+// Snapshot returns what the page shows of the application, or a part of: nil if
+// it shows nothing of it. It belongs to the page.
+func (p *Page) Snapshot() *collect.Snapshot { return p.snapshot }
+
+// Series returns how many of the application's series are on the page.
+func (p *Page) Series() int {
+	n := 0
+	for _, family := range p.selected {
+		n += len(family.Series)
+	}
+	return n
+}
+
+// Succeeded reports whether all probes have delivered their part.
+func (p *Page) Succeeded() bool { return p.succeeded }

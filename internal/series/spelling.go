@@ -1,0 +1,74 @@
+package series
+
+import (
+	"maps"
+	"strings"
+)
+
+// spellings says what the names are, in the files, that series are known by:
+// the same for a classic one, and "" for a name that several stand for. The zero
+// value has none.
+type spellings struct {
+	raw  map[string]string
+	odd  int // names that are not the same
+	torn int // of these, names that several stand for
+}
+
+// note takes in that name stands for raw in a file, or for itself if raw is nil.
+func (s *spellings) note(name, raw []byte) {
+	if raw == nil {
+		raw = name
+	}
+	was, known := s.raw[string(name)]
+	switch {
+	case known && (was == "" || was == string(raw)):
+	case known:
+		if was == string(name) {
+			s.odd++
+		}
+		s.raw[string(name)] = ""
+		s.torn++
+	default:
+		s.add(string(name), string(raw))
+	}
+}
+
+func (s *spellings) add(name, raw string) {
+	if s.raw == nil {
+		s.raw = map[string]string{}
+	}
+	if name == raw {
+		raw = name // the same bytes
+	} else {
+		s.odd++
+	}
+	s.raw[name] = raw
+}
+
+// Torn returns how many names there are that several names in files are spelled
+// as. It never shrinks.
+func (t *Table) Torn() int { return t.sampleNames.torn + t.labelNames.torn }
+
+// rawNames returns the names in the files, nil if they are all classic. A
+// family's is what those of all its samples begin with.
+func (t *Table) rawNames(uses []use, homes []string) *RawNames {
+	if t.sampleNames.odd+t.labelNames.odd == 0 {
+		return nil
+	}
+	families := map[string]string{}
+	for i, u := range uses {
+		if !u.live {
+			continue
+		}
+		home := homes[i]
+		raw, _ := strings.CutSuffix(t.sampleNames.raw[u.name], u.name[len(home):])
+		if raw+u.name[len(home):] != t.sampleNames.raw[u.name] {
+			raw = ""
+		}
+		if before, known := families[home]; known && before != raw {
+			raw = ""
+		}
+		families[home] = raw
+	}
+	return &RawNames{Families: families, Labels: maps.Clone(t.labelNames.raw)}
+}

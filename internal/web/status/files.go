@@ -1,0 +1,146 @@
+package status
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"gitlab-metrics-exporter/internal/cardinality"
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// Files says what files there are.
+type Files struct {
+	Directory string `json:"directory"`
+	Damaged   int    `json:"damaged"`
+	Amount
+	ByType      []TypeFiles    `json:"by_type"`
+	ByProcess   []ProcessFiles `json:"by_process"` // the most bytes first
+	ProcessMore int            `json:"by_process_more"`
+}
+
+// An Amount is how much there is of some files.
+type Amount struct {
+	Files   int   `json:"files"`
+	Size    int64 `json:"size_bytes"`
+	Used    int64 `json:"used_bytes"`
+	Samples int   `json:"samples"` // entries that are on the page
+}
+
+// TypeFiles are the files of one metric type and gauge mode.
+type TypeFiles struct {
+	Type string `json:"metric_type"`
+	Mode string `json:"mode"`
+	Amount
+}
+
+// ProcessFiles are the files of one process.
+type ProcessFiles struct {
+	Process string `json:"process"`
+	Amount
+}
+
+func (a *Amount) add(f collect.File) {
+	a.Files++
+	a.Size += f.Size
+	a.Used += min(f.Used, f.Size) // a damaged file may claim more
+	a.Samples += f.Entries
+}
+
+// filesOf sums up files. Those whose name is not a metric file's are only
+// part of the total.
+func filesOf(dir string, files []collect.File, limit int) Files {
+	all := Files{Directory: cardinality.Clip(dir)}
+	types, processes := map[[2]string]*TypeFiles{}, map[string]*ProcessFiles{}
+	for _, f := range files {
+		all.add(f)
+		if f.Damage != nil {
+			all.Damaged++
+		}
+		if f.Damage != nil && f.Damage.Reason == format.BadName {
+			continue
+		}
+		key := [2]string{f.Type.String(), f.GaugeMode()}
+		if types[key] == nil {
+			types[key] = &TypeFiles{Type: key[0], Mode: key[1]}
+		}
+		types[key].add(f)
+		process := f.Process()
+		if processes[process] == nil {
+			processes[process] = &ProcessFiles{Process: cardinality.Clip(process)}
+		}
+		processes[process].add(f)
+	}
+	all.ByType = sorted(types, func(a, b TypeFiles) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Mode, b.Mode))
+	})
+	all.ByProcess = sorted(processes, func(a, b ProcessFiles) int {
+		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Process, b.Process))
+	})
+	all.ByProcess, all.ProcessMore = cut(all.ByProcess, limit)
+	return all
+}
+
+// sorted returns what is in a map, in order.
+func sorted[K comparable, V any](m map[K]*V, compare func(a, b V) int) []V {
+	list := make([]V, 0, len(m))
+	for v := range maps.Values(m) {
+		list = append(list, *v)
+	}
+	slices.SortFunc(list, compare)
+	return list
+}
+
+func cut[T any](list []T, n int) (kept []T, more int) {
+	if len(list) <= n {
+		return list, 0
+	}
+	return list[:n], len(list) - n
+}
+
+// Damage says what is wrong with files.
+type Damage struct {
+	Total     int            `json:"damaged"`
+	Skipped   int            `json:"skipped_samples"`
+	Conflicts int            `json:"conflicting_families"`
+	Reasons   map[string]int `json:"reasons"` // number of files; every reason is there
+	Files     []DamagedFile  `json:"files"`   // by name
+	More      int            `json:"files_more"`
+}
+
+// A DamagedFile is a file of which at least a part is absent.
+type DamagedFile struct {
+	Name    string `json:"name"`
+	Reason  string `json:"reason"`
+	Offset  *int64 `json:"offset"` // in bytes; nil if it is the file as a whole
+	Detail  string `json:"detail"`
+	Skipped int    `json:"skipped_samples"` // because of their key
+}
+
+func damageOf(s *collect.Snapshot, limit int) Damage {
+	d := Damage{Conflicts: s.Layout.Conflicts, Reasons: map[string]int{}, Files: []DamagedFile{}}
+	for _, reason := range format.Reasons {
+		d.Reasons[string(reason)] = 0
+	}
+	for _, f := range s.Files {
+		if f.Damage == nil {
+			continue
+		}
+		d.Total++
+		d.Skipped += f.BadKeys
+		d.Reasons[string(f.Damage.Reason)]++
+		if len(d.Files) == limit {
+			d.More++
+			continue
+		}
+		file := DamagedFile{
+			Name: cardinality.Clip(f.Name), Reason: string(f.Damage.Reason), Detail: cardinality.Clip(f.Damage.Detail), Skipped: f.BadKeys,
+		}
+		if f.Damage.Offset >= 0 {
+			file.Offset = new(f.Damage.Offset)
+		}
+		d.Files = append(d.Files, file)
+	}
+	return d
+}

@@ -45,6 +45,8 @@ func TestAddress(t *testing.T) {
 		"listen address wins": {
 			vars{"GME_SERVER_HOST": "*", "GME_SERVER_PORT": "wrong"}, []string{"--web.listen-address=a:1"}, []string{"a:1"},
 		},
+		"unix socket":                  {nil, []string{"--web.listen-address=unix:///run/m.sock"}, []string{"unix:///run/m.sock"}},
+		"unix socket and port":         {vars{"GME_WEB_LISTEN_ADDRESS": "unix:///run/m.sock\n*:1"}, nil, []string{"unix:///run/m.sock", ":1"}},
 		"listen address by variable":   {vars{"GME_WEB_LISTEN_ADDRESS": "a:1"}, nil, []string{"a:1"}},
 		"listen addresses by variable": {vars{"GME_WEB_LISTEN_ADDRESS": "a:1\nb:2"}, nil, []string{"a:1", "b:2"}},
 		"listen address by flag wins":  {vars{"GME_WEB_LISTEN_ADDRESS": "a:1"}, []string{"--web.listen-address=b:2"}, []string{"b:2"}},

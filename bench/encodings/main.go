@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -36,6 +37,7 @@ var (
 	rounds    = flag.Int("rounds", 25, "measurements of each")
 	processes = flag.Int("processes", 64, "of the application")
 	entries   = flag.Int("entries", 20_000, "of each process")
+	only      = flag.String("only", "", "pattern of the codings to measure, beside none")
 )
 
 // A candidate is a coding at a level. Its coder is made once and used again,
@@ -81,7 +83,10 @@ func candidates() ([]*candidate, error) {
 	for _, name := range []string{"identity", "gzip", "zstd"} {
 		all = append(all, &candidate{name: "as served: " + name, accept: name})
 	}
-	return all, nil
+	pattern, err := regexp.Compile(*only)
+	return slices.DeleteFunc(all, func(c *candidate) bool {
+		return err == nil && c.name != "none" && !pattern.MatchString(c.name)
+	}), err
 }
 
 func run() error {

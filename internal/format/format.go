@@ -16,12 +16,13 @@ type Key struct {
 	Family []byte // name of the metric family
 	Sample []byte // name of the sample: the family's name, or with _bucket, _sum, _count
 	Labels []Label
+	Help   []byte // help text of the family; nil if the format keeps none
 
 	// Plain is true if no label value has a character below U+0020, a quote or
 	// a backslash. It may be false though none has.
 	Plain bool
 
-	// Scratch holds unescaped text that Family, Sample and Labels refer to.
+	// Scratch holds unescaped text that the fields above refer to.
 	Scratch []byte
 }
 

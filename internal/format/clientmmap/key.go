@@ -32,7 +32,7 @@ func ParseKey(raw []byte, key *format.Key) error {
 		return errUTF8
 	}
 	p := parser{rest: raw, key: key, plain: plain(raw), size: len(raw)}
-	key.Labels, key.Scratch, key.Plain = key.Labels[:0], key.Scratch[:0], p.plain
+	key.Labels, key.Help, key.Scratch, key.Plain = key.Labels[:0], nil, key.Scratch[:0], p.plain
 	if err := p.parse(); err != nil {
 		return err
 	}

@@ -684,3 +684,18 @@ func TestKeepAlive(t *testing.T) {
 		}
 	}
 }
+
+// TestCreatedTimestamps: on request the page says since when a counter counts,
+// in the format that has a place for it.
+func TestCreatedTimestamps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeMany(t, dir, 1)
+	s := start(t, "--mmap.dir="+dir, "--probes=mmap", "--web.enable-openmetrics", "--web.enable-created-timestamps")
+	for accept, want := range map[string]bool{"application/openmetrics-text;version=1.0.0": true, "text/plain": false} {
+		page := s.get("/metrics", "Accept", accept).body
+		if got := strings.Contains(page, "_created"); got != want {
+			t.Errorf("%s: there is a time of creation: %t, want %t\n%s", accept, got, want, page)
+		}
+	}
+}

@@ -14,7 +14,6 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
 
-	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/probe"
 	"gitlab-metrics-exporter/internal/web"
 	"gitlab-metrics-exporter/internal/web/status"
@@ -69,10 +68,10 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	defer stop()
 	defer handleSignals(log, reopen)()
 
-	engine := collect.New(c.dir)
+	engine := c.engine.Engine()
 	probes := probe.New(c.probes, engine, log)
 	c.web.Scrape, c.web.Survey, c.web.Log = probes.ScrapeOnly, probes.Survey, log
-	c.web.Build, c.web.Directory = build(), c.dir
+	c.web.Build, c.web.Directory = build(), c.engine.Dir
 	handler, err := web.NewHandler(c.web)
 	if err != nil {
 		return err
@@ -85,8 +84,8 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	if ctx, err = watchParent(ctx, c.parentPID, log); err != nil {
 		return err
 	}
-	log.Info("Serving metrics", "version", version.Version, "dir", c.dir, "probes", c.probes, "path", c.web.TelemetryPath)
-	if c.dir == "" {
+	log.Info("Serving metrics", "version", version.Version, "dir", c.engine.Dir, "probes", c.probes, "path", c.web.TelemetryPath)
+	if c.engine.Dir == "" {
 		log.Warn("No metrics directory is configured: set --mmap.dir or " + dirVariable)
 	}
 	return server.Serve(ctx)

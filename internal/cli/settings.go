@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/probe"
 	"gitlab-metrics-exporter/internal/web"
 )
@@ -33,14 +34,14 @@ type settings struct {
 	configFile, telemetryPath    string
 	openHealth                   bool
 	maxRequests                  string
-	pprof, openMetrics           bool
+	pprof, openMetrics, created  bool
 	logLevel, logFormat, logFile string
 	parentPID                    string
 }
 
 // A config is what a server needs to know.
 type config struct {
-	dir       string
+	engine    collect.Config
 	probes    []string
 	listening web.Listening
 	web       web.Config
@@ -78,6 +79,8 @@ func (s *settings) flags(c *kingpin.CmdClause) {
 		Envar("GME_WEB_ENABLE_PPROF").BoolVar(&s.pprof)
 	c.Flag("web.enable-openmetrics", "Offer the format OpenMetrics. Prometheus 2 then knows some series by another label le.").
 		Envar("GME_WEB_ENABLE_OPENMETRICS").BoolVar(&s.openMetrics)
+	c.Flag("web.enable-created-timestamps", "Say since when counters, histograms and summaries count, in OpenMetrics and protobuf.").
+		Envar("GME_WEB_ENABLE_CREATED_TIMESTAMPS").BoolVar(&s.created)
 
 	c.Flag("log.level", "What to log: "+strings.Join(levels, ", ")+".").
 		Envar("GME_LOG_LEVEL").Default("info").StringVar(&s.logLevel)
@@ -93,8 +96,8 @@ func (s *settings) flags(c *kingpin.CmdClause) {
 // config checks the settings.
 func (s *settings) config() (config, error) {
 	c := config{
-		dir: s.dir,
-		log: logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
+		engine: collect.Config{Dir: s.dir, Births: s.created},
+		log:    logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
 		listening: web.Listening{
 			Addresses: s.addresses, Systemd: s.systemd, ConfigFile: s.configFile,
 			CertFile: s.certFile, KeyFile: s.certKey, OpenHealth: s.openHealth,
@@ -233,7 +236,7 @@ func wrongSwitch() error {
 	for flag, variable := range map[string]string{
 		"web.systemd-socket": "GME_WEB_SYSTEMD_SOCKET", "web.enable-pprof": "GME_WEB_ENABLE_PPROF",
 		"web.health-without-auth": "GME_WEB_HEALTH_WITHOUT_AUTH",
-		"web.enable-openmetrics":  "GME_WEB_ENABLE_OPENMETRICS",
+		"web.enable-openmetrics":  "GME_WEB_ENABLE_OPENMETRICS", "web.enable-created-timestamps": "GME_WEB_ENABLE_CREATED_TIMESTAMPS",
 	} {
 		value := os.Getenv(variable)
 		if _, err := strconv.ParseBool(value); value != "" && err != nil {

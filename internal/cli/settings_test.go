@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/web"
 )
 
@@ -92,7 +93,7 @@ func TestVariables(t *testing.T) {
 		"GME_WEB_MAX_REQUESTS":   "0",
 		"GME_WEB_ENABLE_PPROF":   "true",
 
-		"GME_WEB_ENABLE_OPENMETRICS": "true",
+		"GME_WEB_ENABLE_OPENMETRICS": "true", "GME_WEB_ENABLE_CREATED_TIMESTAMPS": "true",
 
 		"GME_LOG_LEVEL":  "quiet",
 		"GME_LOG_FORMAT": "json",
@@ -104,6 +105,7 @@ func TestVariables(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkConfig(t, got, config{
+		engine:    collect.Config{Births: true},
 		probes:    []string{"mmap", "self"},
 		listening: web.Listening{Addresses: []string{":3807"}, CertFile: "cert.pem", KeyFile: "key.pem"},
 		web:       web.Config{TelemetryPath: "/numbers", MaxRequests: 0, Pprof: true, OpenMetrics: true},
@@ -114,6 +116,7 @@ func TestVariables(t *testing.T) {
 	got, err = parse(t, environment,
 		"--probes=mmap_stats", "--server.host=::1", "--server.port=1", "--server.cert-file=c", "--server.cert-key=k",
 		"--web.telemetry-path=/m", "--web.max-requests=7", "--no-web.enable-pprof", "--no-web.enable-openmetrics",
+		"--no-web.enable-created-timestamps",
 		"--log.level=debug", "--log.format=logfmt", "--log.file=l", "--parent.pid=1").config()
 	if err != nil {
 		t.Fatal(err)

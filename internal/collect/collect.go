@@ -39,7 +39,7 @@ var ErrNoDirectory = errors.New("no metrics directory is configured")
 // An Engine collects one directory. Its methods may be called concurrently;
 // collections then follow each other.
 type Engine struct {
-	dir  string
+	Config
 	busy chan struct{}  // holds one token while a collection runs
 	free chan *Snapshot // released, to be used again
 
@@ -54,13 +54,24 @@ type Engine struct {
 // out the memory's bandwidth, and each costs a window.
 const maxScanners = 5
 
-// New returns an engine for dir, which may not exist yet. An empty dir stands
-// for none.
-func New(dir string) *Engine {
+// A Config says what an engine is to do.
+type Config struct {
+	// Dir is the directory, which may not exist yet. Empty stands for none.
+	Dir string
+
+	// Births makes snapshots know when series began: eight bytes for each.
+	Births bool
+}
+
+// New returns an engine for dir; see [Config].
+func New(dir string) *Engine { return Config{Dir: dir}.Engine() }
+
+// Engine returns an engine that does what c says.
+func (c Config) Engine() *Engine {
 	e := &Engine{
-		dir:  dir,
-		busy: make(chan struct{}, 1),
-		free: make(chan *Snapshot, 2),
+		Config: c,
+		busy:   make(chan struct{}, 1),
+		free:   make(chan *Snapshot, 2),
 	}
 	for range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
 		e.scanners = append(e.scanners, &scanner{window: newWindow()})
@@ -68,9 +79,6 @@ func New(dir string) *Engine {
 	e.reset()
 	return e
 }
-
-// Dir returns the directory.
-func (e *Engine) Dir() string { return e.dir }
 
 // Collect reads the directory as it is now. The error is that of ctx, or says
 // that the directory cannot be listed. The caller releases the snapshot.
@@ -92,7 +100,7 @@ func (e *Engine) Survey(ctx context.Context) (*Snapshot, error) {
 
 // alone runs collect when no other collection does.
 func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snapshot, error)) (*Snapshot, error) {
-	if e.dir == "" {
+	if e.Dir == "" {
 		return nil, ErrNoDirectory
 	}
 	select {
@@ -105,7 +113,7 @@ func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snap
 }
 
 func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
-	names, err := discover.Names(e.dir)
+	names, err := discover.Names(e.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,9 @@ import (
 type collection struct {
 	files    []*file
 	snapshot *Snapshot
-	mixings  int // of the table, at the start
-	torn     int // the same
+	births   bool // the snapshot shall know them
+	mixings  int  // of the table, at the start
+	torn     int  // the same
 
 	tableLock sync.RWMutex // protects the next two
 	table     *series.Table
@@ -43,12 +44,12 @@ func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin(names []string) *collection {
-	c := &collection{table: e.table, snapshot: e.newSnapshot(), files: make([]*file, len(names))}
+	c := &collection{table: e.table, snapshot: e.newSnapshot(), births: e.Births, files: make([]*file, len(names))}
 	c.moved.L = &c.mu
 	for i, name := range names {
 		f := e.files[name]
 		if f == nil {
-			f = newFile(filepath.Join(e.dir, name), name)
+			f = newFile(filepath.Join(e.Dir, name), name)
 			e.files[name] = f
 		}
 		c.files[i] = f
@@ -66,6 +67,9 @@ func (e *Engine) begin(names []string) *collection {
 		}
 	}
 	c.snapshot.values = c.table.AppendInitial(c.snapshot.values[:0])
+	if e.Births {
+		c.snapshot.births = unborn(c.snapshot.births[:0], c.table.Len())
+	}
 	c.mixings, c.torn = c.table.Mixings(), c.table.Torn()
 	return c
 }
@@ -140,6 +144,9 @@ func (c *collection) merge(f *file, values []float64) {
 		} else {
 			series.Merge(f.Rule, into[run.first:], values[:run.n])
 		}
+		if c.births {
+			c.bear(f, run)
+		}
 		values = values[run.n:]
 	}
 }
@@ -169,6 +176,9 @@ func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID
 func (c *collection) finish() *Snapshot {
 	s := c.snapshot
 	s.Layout = c.table.Layout()
+	if c.births {
+		s.births = unborn(s.births, c.table.Len())
+	}
 	s.Files = s.Files[:0]
 	for _, f := range c.files {
 		s.Files = append(s.Files, f.info())

@@ -14,6 +14,7 @@ type Snapshot struct {
 
 	values  []float64 // by series.ID
 	entries []uint32  // by series.ID; of a survey only
+	births  []int64   // by series.ID; see Born
 	home    chan *Snapshot
 }
 

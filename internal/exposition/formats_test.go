@@ -295,7 +295,7 @@ func openMetricsDiffers(families []*dto.MetricFamily, page string) string {
 			continue
 		}
 		var b bytes.Buffer
-		if _, err := expfmt.MetricFamilyToOpenMetrics(&b, family); err != nil {
+		if _, err := expfmt.MetricFamilyToOpenMetrics(&b, family, expfmt.WithCreatedLines()); err != nil {
 			return err.Error()
 		}
 		if diff := cmp.Diff(b.String(), chunk); diff != "" {

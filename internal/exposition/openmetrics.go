@@ -2,6 +2,7 @@ package exposition
 
 import (
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -43,6 +44,10 @@ func (w *Writer) openMetricsSamples(s *collect.Snapshot, f *family) {
 			w.buf = f.appendSeries(w.buf, s.Layout.Name(id)[len(f.Name):], w.labels)
 		}
 		w.buf = append(appendFloat(append(w.buf, ' '), s.Value(id)), '\n')
+		if born, told := s.Born(id); told && f.Type == discover.Counter {
+			w.labels = w.appendLabels(w.labels[:0], s.Layout, id)
+			w.openMetricsCreated(f, born)
+		}
 		if w.flushFull() != nil {
 			return
 		}
@@ -65,7 +70,19 @@ func (w *Writer) openMetricsSet(s *collect.Snapshot, f *family, set *set) error 
 	w.buf = append(appendFloat(append(w.buf, ' '), set.sum), '\n')
 	w.buf = f.appendSeries(w.buf, countSuffix, w.labels)
 	w.buf = append(appendCount(append(w.buf, ' '), set.count), '\n')
+	if set.told {
+		w.openMetricsCreated(f, set.born)
+	}
 	return w.flushFull()
+}
+
+// openMetricsCreated writes since when the samples have been counted that have
+// the labels w.labels.
+func (w *Writer) openMetricsCreated(f *family, born time.Time) {
+	declared := *f
+	declared.shown = f.title
+	w.buf = append(declared.appendSeries(w.buf, createdSuffix, w.labels), ' ')
+	w.buf = append(appendFloat(w.buf, float64(born.UnixNano())/1e9), '\n')
 }
 
 // openMetricsBound writes what stands before the value of a bucket or quantile

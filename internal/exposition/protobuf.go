@@ -2,6 +2,7 @@ package exposition
 
 import (
 	"math"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -24,6 +25,10 @@ const (
 	simpleValue = 1 // of a gauge, counter or untyped metric
 
 	setCount, setSum, setPoints = 1, 2, 3 // of a histogram or summary
+
+	counterCreated, summaryCreated, histogramCreated = 3, 4, 15
+
+	timeSeconds, timeNanos = 1, 2
 
 	bucketCount, bucketBound = 1, 2
 
@@ -77,7 +82,13 @@ func (w *Writer) appendSamples(m []byte, s *collect.Snapshot, f *family) []byte 
 		for _, part := range s.Layout.Parts(id) {
 			m = w.appendPairs(m, s.Layout.PartText(part))
 		}
-		m = shut(appendSimple(m, simpleFields[f.Type], s.Value(id)), at)
+		var simple int
+		m, simple = open(m, simpleFields[f.Type])
+		m = appendDouble(m, simpleValue, s.Value(id))
+		if born, told := s.Born(id); told && f.Type == discover.Counter {
+			m = appendTime(m, counterCreated, born)
+		}
+		m = shut(shut(m, simple), at)
 	}
 	return m
 }
@@ -95,7 +106,7 @@ func (w *Writer) appendSet(m []byte, l *series.Layout, f *family, set *set) []by
 			var at int
 			m, at = open(m, familyMetric)
 			m = appendPair(append(m, w.labels...), []byte(f.bound), []byte(p.text))
-			m = shut(appendSimple(m, metricUntyped, p.count), at)
+			m = shut(appendUntyped(m, p.count), at)
 		}
 		return m
 	}
@@ -109,6 +120,16 @@ func (w *Writer) appendSet(m []byte, l *series.Layout, f *family, set *set) []by
 	return shut(m, metric)
 }
 
+// appendTime appends a time as google.protobuf.Timestamp.
+func appendTime(m []byte, field protowire.Number, at time.Time) []byte {
+	m, message := open(m, field)
+	m = appendVarint(m, timeSeconds, uint64(at.Unix()))
+	if nanos := at.Nanosecond(); nanos > 0 {
+		m = appendVarint(m, timeNanos, uint64(nanos))
+	}
+	return shut(m, message)
+}
+
 func appendHistogram(m []byte, set *set) []byte {
 	m, at := open(m, metricHistogram)
 	m = appendDouble(appendVarint(m, setCount, uint64(set.count)), setSum, set.sum)
@@ -117,6 +138,9 @@ func appendHistogram(m []byte, set *set) []byte {
 		m, bucket = open(m, setPoints)
 		m = appendDouble(appendVarint(m, bucketCount, uint64(p.count)), bucketBound, p.value)
 		m = shut(m, bucket)
+	}
+	if set.told {
+		m = appendTime(m, histogramCreated, set.born)
 	}
 	return shut(m, at)
 }
@@ -130,11 +154,14 @@ func appendSummary(m []byte, set *set) []byte {
 		m = appendDouble(appendDouble(m, quantileBound, p.value), quantileValue, p.count)
 		m = shut(m, quantile)
 	}
+	if set.told {
+		m = appendTime(m, summaryCreated, set.born)
+	}
 	return shut(m, at)
 }
 
-func appendSimple(m []byte, field protowire.Number, value float64) []byte {
-	m, at := open(m, field)
+func appendUntyped(m []byte, value float64) []byte {
+	m, at := open(m, metricUntyped)
 	return shut(appendDouble(m, simpleValue, value), at)
 }
 

@@ -3,6 +3,7 @@ package exposition
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/series"
@@ -31,6 +32,9 @@ type set struct {
 
 	sum, count       float64
 	hasSum, hasCount bool
+
+	born time.Time // when all that counts was zero
+	told bool      // the files tell
 }
 
 // A point is a bucket or a quantile. Bounds that are spelled differently but
@@ -75,10 +79,11 @@ func (c *sets) each(s *collect.Snapshot, f *family, yield func(*set) bool) bool 
 func (c *sets) cut(s *collect.Snapshot, f *family, ids []series.ID) {
 	c.found = c.found[:0]
 	clear(c.byRest)
+	born, told := s.Born(ids...)
 	for _, id := range ids {
 		bound, rest := splitBound(s.Layout.PartText(s.Layout.Parts(id)[2]), f.bound)
 		set := c.at(rest)
-		set.id = id
+		set.id, set.born, set.told = id, born, told
 		switch s.Layout.Name(id)[len(f.Name):] {
 		case sumSuffix:
 			set.sum, set.hasSum = s.Value(id), true

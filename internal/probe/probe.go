@@ -109,7 +109,7 @@ func (s *Set) Scrape(ctx context.Context) *Page {
 	var release func()
 	run := &scrape{snapshot: sync.OnceValues(func() (snapshot *collect.Snapshot, err error) {
 		snapshot, release, err = s.share.Collect(ctx)
-		s.faults.report(s.engine.Dir(), snapshot, err)
+		s.faults.report(s.engine.Dir, snapshot, err)
 		return snapshot, err
 	})}
 	type result struct {

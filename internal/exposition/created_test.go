@@ -1,0 +1,112 @@
+package exposition_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/exposition"
+)
+
+// TestCreated: an engine that keeps births says since when everything that
+// counts has been counted, in the formats that have a place for it, and changes
+// nothing else.
+func TestCreated(t *testing.T) {
+	requireBirths(t)
+	rapid.Check(t, func(t *rapid.T) {
+		dir := directory(t, drawFiles(t))
+		without, with := collected(t, collect.Config{Dir: dir}), collected(t, collect.Config{Dir: dir, Births: true})
+		if diff := cmp.Diff(pageIn(t, without, exposition.Text), pageIn(t, with, exposition.Text)); diff != "" {
+			t.Fatalf("text: -without +with:\n%s", diff)
+		}
+		page := pageIn(t, with, exposition.Protobuf)
+		families, err := decode(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reencodes(families, page); err != nil {
+			t.Fatal(err)
+		}
+		if diff := openMetricsDiffers(families, string(pageIn(t, with, exposition.OpenMetrics))); diff != "" {
+			t.Fatalf("OpenMetrics is not what expfmt makes of it: -expfmt +page:\n%s", diff)
+		}
+		for _, family := range families {
+			for _, m := range family.Metric {
+				created := takeCreated(m)
+				counts := m.Counter != nil || m.Histogram != nil || m.Summary != nil
+				if created != nil && !counts || created == nil && counts && without.Layout.Conflicts == 0 {
+					t.Fatalf("%s %v was created at %v", family.GetName(), m, created)
+				}
+				if created != nil && time.Since(created.AsTime()).Abs() > time.Hour {
+					t.Fatalf("%s %v was created at %v", family.GetName(), m, created.AsTime())
+				}
+			}
+		}
+		if err := reencodes(families, pageIn(t, without, exposition.Protobuf)); err != nil {
+			t.Fatalf("protobuf, but for the times: %v", err)
+		}
+	})
+}
+
+// TestCreatedIsOldest: a counter began when the oldest of its files did.
+func TestCreatedIsOldest(t *testing.T) {
+	requireBirths(t)
+	dir := directory(t, map[string][]entry{"counter_1-0.db": {{`["both_total","both_total",[],[]]`, 1}, {`["old_total","old_total",[],[]]`, 1}}})
+	time.Sleep(20 * time.Millisecond) // births have the resolution of the kernel's clock
+	for name, content := range map[string][]entry{"counter_2-0.db": {{`["both_total","both_total",[],[]]`, 2}, {`["young_total","young_total",[],[]]`, 2}}} {
+		young := directory(t, map[string][]entry{name: content})
+		if err := os.Rename(filepath.Join(young, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	families, err := decode(pageIn(t, collected(t, collect.Config{Dir: dir, Births: true}), exposition.Protobuf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := map[string]time.Time{}
+	for _, family := range families {
+		created[family.GetName()] = takeCreated(family.Metric[0]).AsTime()
+	}
+	if !created["both_total"].Equal(created["old_total"]) || !created["young_total"].After(created["old_total"]) {
+		t.Errorf("created: %v", created)
+	}
+}
+
+// requireBirths skips the test where the file system keeps no births.
+func requireBirths(t *testing.T) {
+	t.Helper()
+	s := collected(t, collect.Config{Dir: directory(t, map[string][]entry{"counter_1-0.db": {{`["a_total","a_total",[],[]]`, 1}}}), Births: true})
+	if _, told := s.Born(s.Layout.Families[0].Series...); !told {
+		t.Skip("the file system does not tell when files were born")
+	}
+}
+
+func collected(t tb, c collect.Config) *collect.Snapshot {
+	t.Helper()
+	s, err := c.Engine().Collect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// takeCreated removes a metric's time of creation, and returns it.
+func takeCreated(m *dto.Metric) (at *timestamppb.Timestamp) {
+	switch {
+	case m.Counter != nil:
+		at, m.Counter.CreatedTimestamp = m.Counter.CreatedTimestamp, nil
+	case m.Histogram != nil:
+		at, m.Histogram.CreatedTimestamp = m.Histogram.CreatedTimestamp, nil
+	case m.Summary != nil:
+		at, m.Summary.CreatedTimestamp = m.Summary.CreatedTimestamp, nil
+	}
+	return at
+}

@@ -408,6 +408,36 @@ func TestUnusedConnectionsDoNotDelayTheEnd(t *testing.T) {
 	}
 }
 
+// TestAccessLog: requests are logged at level debug, and not before.
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	for level, want := range map[string]int{"info": 0, "debug": 3} {
+		s := start(t, "--probes=self", "--log.level="+level)
+		for path, code := range map[string]int{"/": 200, "/metrics": 200, "/unknown": 404} {
+			if _, got, err := curl(t, s.url+path); err != nil || got != code {
+				t.Errorf("%s: status %d, %v; want %d", path, got, err, code)
+			}
+		}
+		s.signal(syscall.SIGTERM)
+		s.ends(patience)
+		if got := strings.Count(s.stderr.String(), "msg=Request method=GET path=/"); got != want {
+			t.Errorf("at level %s %d requests are logged, want %d%s", level, got, want, s.said())
+		}
+	}
+}
+
+// TestDemoSaysWhere: what it says to look at is there.
+func TestDemoSaysWhere(t *testing.T) {
+	t.Parallel()
+	s := serve(t, command([]string{"TMPDIR=" + t.TempDir()}, "demo", "--web.listen-address=127.0.0.1:0", "--processes=1"))
+	urls := s.says(`Look at (http://\S+/) and (http://\S+/metrics); `)[1:]
+	for i, want := range []string{"<h1>gitlab-metrics-exporter</h1>", "demo_"} {
+		if body, code, err := curl(t, urls[i]); err != nil || code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: status %d, %v; %q is not in %.500s", urls[i], code, err, want, body)
+		}
+	}
+}
+
 // TestLargeHeaders: a request has a bounded head.
 func TestLargeHeaders(t *testing.T) {
 	t.Parallel()

@@ -50,7 +50,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/api/v1/status/damage", 200, "application/json", "", `{"damaged":0,`},
 		{"GET", "/api/v1/status/cardinality", 200, "application/json", "", `"name":"requests_total","type":"counter","series":1,"samples":1,"growth":0,`},
 		{"HEAD", "/api/v1/status/cardinality", 200, "application/json", "", ""},
-		{"POST", "/api/v1/status/build", 405, text, allow, ""},
+		{"POST", "/api/v1/status/build", 405, "application/json", allow, `{"error":`},
 		{"GET", "/api/v1/status/unknown", 404, "application/json", "", `{"error":`},
 		{"HEAD", "/metrics", 200, page, "", ""},
 		{"HEAD", "/-/healthy", 200, text, "", ""},

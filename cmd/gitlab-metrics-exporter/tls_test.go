@@ -241,6 +241,40 @@ func TestWebConfigFile(t *testing.T) {
 	if got := status("new.test", "/metrics", "somebody", password); got != 200 {
 		t.Errorf("for a user who was added: status %d, want 200", got)
 	}
+	// A change that went wrong lets nobody in, and does not end the server.
+	replace(t, file, []byte("nonsense: ["))
+	if r, err := s.do(ca.client("new.test"), "GET", "/metrics"); err == nil {
+		t.Errorf("with a damaged file: status %d", r.code)
+	}
+	replace(t, file, []byte(config))
+	if got := status("new.test", "/metrics", user, password); got != 200 {
+		t.Errorf("with a file that was repaired: status %d, want 200", got)
+	}
+}
+
+// TestStalledHTTP2: a client that takes nothing, though its windows are wide
+// open, holds a page no longer than one of HTTP/1.
+func TestStalledHTTP2(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	certFile, keyFile := ca.issue(t, t.TempDir(), "localhost")
+	s := start(t, "--server.cert-file="+certFile, "--server.cert-key="+keyFile, "--mmap.dir="+hugeDirectory(t), "--probes=mmap")
+	s.url = "https://" + s.address
+	connection := dial(t, s.address)
+	if err := connection.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	c := tls.Client(connection, &tls.Config{RootCAs: ca.roots, ServerName: "localhost", NextProtos: []string{"h2"}})
+	const wide = "\x7f\xff\x00\x00"
+	request := "\x82\x87\x41\x09localhost\x44\x08/metrics\x00\x23x-prometheus-scrape-timeout-seconds\x011"
+	fmt.Fprint(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04"+wide, // SETTINGS: the window of streams
+		"\x00\x00\x04\x08\x00\x00\x00\x00\x00"+wide,         // WINDOW_UPDATE: that of the connection
+		"\x00\x00"+string(rune(len(request)))+"\x01\x05\x00\x00\x00\x01"+request)
+	eventually(t, patience, func() string { return "the page is given up" + s.said() }, func() bool {
+		r, err := s.do(ca.client("localhost"), "GET", "/api/v1/status/scrapes")
+		return err == nil && strings.Contains(r.body, `"ok":false`)
+	})
 }
 
 // TestWebConfigFileWithoutTLS: the file need not switch TLS on.

@@ -23,7 +23,8 @@ func addDemo(app *kingpin.Application, t terminal) (string, func() error) {
 summaries and gauges of every mode that change all the time, and serves them until it is told to end. Then it removes
 the directory.
 
-  curl http://localhost:8083/metrics`)
+  http://localhost:8083/           the status, for a browser
+  http://localhost:8083/metrics    the page for Prometheus`)
 	s := &settings{}
 	processes := command.Flag("processes", "How many processes to play, 1 to 100.").Default("4").String()
 	s.flags(command)
@@ -65,7 +66,8 @@ func demo(s *settings, processes int, t terminal) (err error) {
 			if strings.HasPrefix(address, "/") {
 				continue // a unix socket, which is no address to look at
 			}
-			fmt.Fprintf(t.err, "Look at %s://%s%s; Ctrl-C ends it.\n", scheme(c), address, c.web.TelemetryPath)
+			url := scheme(c) + "://" + address
+			fmt.Fprintf(t.err, "Look at %s/ and %s%s; Ctrl-C ends it.\n", url, url, c.web.TelemetryPath)
 		}
 	})
 	stop()

@@ -47,10 +47,11 @@ func browse(t *testing.T, url string, flags ...string) (dom string, complaints [
 // TestBrowserComplains: the tests below would notice.
 func TestBrowserComplains(t *testing.T) {
 	t.Parallel()
-	_, complaints := browse(t, served(t, secure(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	_, complaints := browse(t, served(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		secure(w.Header())
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, `<p onclick="x()">text</p><script>alert(1)</script>`)
-	}))))
+	})))
 	if len(complaints) == 0 {
 		t.Error("the browser does not complain about a script")
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -51,6 +52,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		fmt.Fprint(w, "done")
 	}))
+	done := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(done) // or the server would not end
 	busy := connect(t, address)
 	fmt.Fprint(busy, "GET /busy HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-started
@@ -79,7 +82,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if n > most {
 		t.Errorf("%d connections, want at most %d", n, most)
 	}
-	close(release)
+	done()
 	response, err := http.ReadResponse(bufio.NewReader(busy), nil)
 	if err != nil || response.StatusCode != 200 {
 		t.Errorf("the request that was under way: %v, %v", response, err)
@@ -162,7 +165,7 @@ func TestStopWaitsForNobodyIdle(t *testing.T) {
 func TestBodyIsNotAwaited(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(handler(t, config(t.TempDir())))
-	defer server.Close()
+	t.Cleanup(server.Close) // after the connections: it waits for requests
 	for _, length := range []string{"Content-Length: 1000", "Content-Length: 100000000000", "Transfer-Encoding: chunked"} {
 		c := connect(t, server.Listener.Addr().String())
 		fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", length)
@@ -174,6 +177,5 @@ func TestBodyIsNotAwaited(t *testing.T) {
 		if err != nil || response.StatusCode != 200 || !strings.Contains(string(page), "gme_probe_success") || !response.Close {
 			t.Errorf("%s: %v, %v, %s", length, response, err, page)
 		}
-		c.Close()
 	}
 }

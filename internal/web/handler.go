@@ -61,8 +61,8 @@ func NewHandler(c Config) (*Handler, error) {
 	c.Scrape = state.Scrape(c.Scrape)
 	limited := limiter(c.MaxRequests)
 	// A pattern with GET serves HEAD as well, and answers 405 to the rest.
-	h.mux.Handle("GET /{$}", secure(limited(state.Page())))
-	h.mux.Handle("GET "+status.Path, state.API(limited))
+	h.mux.Handle("GET /{$}", limited(state.Page()))
+	h.mux.Handle(status.Path, state.API(limited))
 	h.mux.Handle("GET "+c.TelemetryPath, limited(state.Handler(newMetrics(c))))
 	h.mux.HandleFunc("GET "+healthyPath, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "gitlab-metrics-exporter is healthy.")
@@ -105,6 +105,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		deadline = time.Time{}
 	}
 	setWriteDeadline(w, deadline)
+	secure(w.Header())
 	if r.ContentLength != 0 {
 		// Nothing here takes a body: answer without waiting for it.
 		w.Header().Set("Connection", "close")
@@ -146,6 +147,15 @@ func (r *recorder) Write(p []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// refuse answers that there is nothing to be had, in the language of the path.
+func refuse(w http.ResponseWriter, r *http.Request, code int, text string) {
+	if strings.HasPrefix(r.URL.Path, status.Path) {
+		status.Fail(w, code, text)
+		return
+	}
+	answer(w, code, text)
+}
 
 // answer answers with one line of text.
 func answer(w http.ResponseWriter, code int, text string) {

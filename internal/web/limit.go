@@ -25,7 +25,7 @@ func limiter(n int) func(http.Handler) http.Handler {
 			q := &request{ResponseWriter: w}
 			if !l.enter(q) {
 				w.Header().Set("Retry-After", "1")
-				answer(w, http.StatusServiceUnavailable, fmt.Sprintf("%d scrapes are under way already; try again later.", n))
+				refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("%d scrapes are under way already; try again later.", n))
 				return
 			}
 			defer l.leave(q)

@@ -13,15 +13,12 @@ var securityHeaders = map[string]string{
 	"Referrer-Policy":        "no-referrer",
 }
 
-// secure returns a handler of pages for people. What is set already, by the web
-// configuration file, stays.
-func secure(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, value := range securityHeaders {
-			if w.Header().Get(name) == "" {
-				w.Header().Set(name, value)
-			}
+// secure adds them to an answer. What is set already, by the web configuration
+// file, stays.
+func secure(header http.Header) {
+	for name, value := range securityHeaders {
+		if header.Get(name) == "" {
+			header.Set(name, value)
 		}
-		h.ServeHTTP(w, r)
-	})
+	}
 }

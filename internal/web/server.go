@@ -78,8 +78,11 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 			ReadTimeout:       readTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
-			ConnState:         s.open.changed,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			// With HTTP/2 a write's deadline ends a stream, but not the waiting
+			// for a connection that takes nothing.
+			HTTP2:     &http.HTTP2Config{WriteByteTimeout: sendTime},
+			ConnState: s.open.changed,
+			ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		})
 	}
 	return s, nil

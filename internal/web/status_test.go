@@ -162,8 +162,9 @@ func TestStatusErrors(t *testing.T) {
 		{h, "HEAD", "build", 200, ""},
 		{h, "GET", "unknown", 404, `{"error":"there is /api/v1/status/build, `},
 		{h, "GET", "build/x", 404, `{"error":`},
-		{h, "POST", "build", 405, ""},
-		{h, "DELETE", "cardinality", 405, ""},
+		{h, "POST", "build", 405, `{"error":"methods are GET and HEAD"}`},
+		{h, "DELETE", "cardinality", 405, `{"error":`},
+		{h, "PUT", "", 405, `{"error":`},
 		{h, "GET", "cardinality?limit=0", 400, `{"error":"limit is \"0\": must be a number from 1 to 1000"}`},
 		{h, "GET", "cardinality?limit=1001", 400, `must be a number`},
 		{h, "GET", "files?limit=x", 400, `must be a number`},
@@ -174,7 +175,7 @@ func TestStatusErrors(t *testing.T) {
 		if r.Code != tt.code || !contains(r.Body.String(), tt.body) {
 			t.Errorf("%s %s: status %d, want %d; %s is not in %s", tt.method, tt.path, r.Code, tt.code, tt.body, r.Body)
 		}
-		if tt.code != 405 && r.Header().Get("Content-Type") != "application/json" {
+		if r.Header().Get("Content-Type") != "application/json" || (r.Header().Get("Allow") == "GET, HEAD") != (tt.code == 405) {
 			t.Errorf("%s %s: %v", tt.method, tt.path, r.Header())
 		}
 	}
@@ -229,6 +230,8 @@ func TestStatusIsLimited(t *testing.T) {
 		} {
 			if r := ask(h, "GET", other); r.Code != want {
 				t.Errorf("%s beside %s: status %d, want %d", other, path, r.Code, want)
+			} else if strings.HasPrefix(other, status.Path) && !json.Valid(r.Body.Bytes()) {
+				t.Errorf("%s beside %s is not JSON: %s", other, path, r.Body)
 			}
 		}
 		release <- struct{}{}

@@ -28,7 +28,7 @@ func (s *Status) API(limited func(http.Handler) http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != Path {
-			fail(w, http.StatusNotFound, "there is "+strings.Join(paths(), ", "))
+			Fail(w, http.StatusNotFound, "there is "+strings.Join(paths(), ", "))
 			return
 		}
 		send(w, map[string][]string{"endpoints": paths()})
@@ -50,7 +50,14 @@ func (s *Status) API(limited func(http.Handler) http.Handler) http.Handler {
 	} {
 		mux.Handle(Path+name, limited(s.surveyed(get)))
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			Fail(w, http.StatusMethodNotAllowed, "methods are GET and HEAD")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func paths() (paths []string) {
@@ -65,7 +72,7 @@ func (s *Status) surveyed(get func(*collect.Snapshot, query) any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q, err := parseQuery(r.URL.Query())
 		if err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
+			Fail(w, http.StatusBadRequest, err.Error())
 			return
 		}
 		if r.Method == http.MethodHead {
@@ -74,7 +81,7 @@ func (s *Status) surveyed(get func(*collect.Snapshot, query) any) http.Handler {
 		}
 		var answer any
 		if err := s.survey(r.Context(), func(c *collect.Snapshot) { answer = get(c, q) }); err != nil {
-			fail(w, http.StatusServiceUnavailable, err.Error())
+			Fail(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		send(w, answer)
@@ -114,15 +121,15 @@ func parseQuery(values url.Values) (query, error) {
 func send(w http.ResponseWriter, value any) {
 	text, err := json.Marshal(value)
 	if err != nil {
-		fail(w, http.StatusInternalServerError, err.Error())
+		Fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	announce(w, http.StatusOK)
 	_, _ = w.Write(append(text, '\n')) // an error is the client's
 }
 
-// fail answers with what is wrong.
-func fail(w http.ResponseWriter, code int, text string) {
+// Fail answers with what is wrong.
+func Fail(w http.ResponseWriter, code int, text string) {
 	announce(w, code)
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": text})
 }
@@ -131,6 +138,5 @@ func announce(w http.ResponseWriter, code int) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 }

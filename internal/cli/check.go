@@ -60,7 +60,7 @@ func check(dir string, t terminal) error {
 // row is a file's line in the table.
 func row(f collect.File) string {
 	typ, mode, pid := f.Type.String(), "-", "-"
-	if f.Rule.PerProcess() {
+	if f.PerProcess {
 		pid = printable(f.PID)
 	}
 	if f.TypeText == "gauge" {

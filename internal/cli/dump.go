@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/discover"
 )
 
 func addDump(app *kingpin.Application, t terminal) (string, func() error) {
@@ -33,7 +34,7 @@ Exit status: 0 if the file is sound, 1 if it is damaged; what comes before the d
 
 func dump(path string, t terminal, print func(io.Writer, collect.Entry) error) error {
 	out := bufio.NewWriter(t.out)
-	err := collect.Walk(path, func(e collect.Entry) error { return print(out, e) })
+	err := collect.Walk(path, discover.NoFormat, func(e collect.Entry) error { return print(out, e) })
 	if flushed := out.Flush(); err == nil {
 		err = flushed
 	}

@@ -14,6 +14,7 @@ import (
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // A step changes a directory between two scrapes.
@@ -62,7 +63,7 @@ const (
 func TestChange(t *testing.T) {
 	a, b := sample(1, "c", "l", "a"), sample(2, "c", "l", "b")
 	ab := image(a, b)
-	endOfA := a.end(clientmmap.HeaderSize)
+	endOfA := a.end(frame.HeaderSize)
 	valueOfA := endOfA - 8
 	onlyA := []string{"# c counter", `c{l="a"} 1`}
 	both := []string{"# c counter", `c{l="a"} 1`, `c{l="b"} 2`}
@@ -99,9 +100,9 @@ func TestChange(t *testing.T) {
 		},
 		"value changes": {
 			start,
-			{"up", patched(one, valueOfA, clientmmap.AppendValue(nil, 10)), []string{"# c counter", `c{l="a"} 10`, `c{l="b"} 2`}},
-			{"down, as after a wrap", patched(one, valueOfA, clientmmap.AppendValue(nil, -1)), []string{"# c counter", `c{l="a"} -1`, `c{l="b"} 2`}},
-			{"not a number", patched(one, valueOfA, clientmmap.AppendValue(nil, math.NaN())), []string{"# c counter", `c{l="a"} NaN`, `c{l="b"} 2`}},
+			{"up", patched(one, valueOfA, frame.AppendFloat(nil, 10)), []string{"# c counter", `c{l="a"} 10`, `c{l="b"} 2`}},
+			{"down, as after a wrap", patched(one, valueOfA, frame.AppendFloat(nil, -1)), []string{"# c counter", `c{l="a"} -1`, `c{l="b"} 2`}},
+			{"not a number", patched(one, valueOfA, frame.AppendFloat(nil, math.NaN())), []string{"# c counter", `c{l="a"} NaN`, `c{l="b"} 2`}},
 		},
 		"renamed over: same keys":             {start, {"", put(replace, one, sameKeys), otherValues}},
 		"renamed over: other keys":            {start, {"", put(replace, one, longer), otherLonger}},
@@ -365,7 +366,7 @@ func TestChangeInLargeFile(t *testing.T) {
 		rewrite(t, path, image(entries[:n]...))
 		check(n)
 	}
-	at := int64(clientmmap.HeaderSize)
+	at := int64(frame.HeaderSize)
 	for i := range entries {
 		entries[i].value += 10_000
 		at = entries[i].end(at)
@@ -556,7 +557,7 @@ func (c *changer) regular(name string) bool {
 
 // start draws one of the entries that were written last, and where it starts.
 func (c *changer) start(name string) (at int64, e entry) {
-	at = clientmmap.HeaderSize
+	at = frame.HeaderSize
 	entries := c.files[name]
 	n := rapid.IntRange(0, len(entries)-1).Draw(c.T, "entry")
 	for _, e := range entries[:n] {
@@ -570,7 +571,7 @@ func (c *changer) set(name string) {
 		return
 	}
 	at, e := c.start(name)
-	patch(c, c.path(name), e.end(at)-8, clientmmap.AppendValue(nil, rapid.SampledFrom(values).Draw(c.T, "value")))
+	patch(c, c.path(name), e.end(at)-8, frame.AppendFloat(nil, rapid.SampledFrom(values).Draw(c.T, "value")))
 }
 
 func (c *changer) remove(name string) { must(c, os.RemoveAll(c.path(name))) }

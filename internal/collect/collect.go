@@ -59,6 +59,10 @@ type Config struct {
 	// Dir is the directory, which may not exist yet. Empty stands for none.
 	Dir string
 
+	// Format is the one that files in .db are in; if it is NoFormat, they say so
+	// themselves.
+	Format discover.Format
+
 	// Births makes snapshots know when series began: eight bytes for each.
 	Births bool
 }

@@ -14,8 +14,9 @@ type collection struct {
 	files    []*file
 	snapshot *Snapshot
 	births   bool // the snapshot shall know them
-	mixings  int  // of the table, at the start
-	torn     int  // the same
+	format   discover.Format
+	mixings  int // of the table, at the start
+	torn     int // the same
 
 	tableLock sync.RWMutex // protects the next two
 	table     *series.Table
@@ -26,7 +27,9 @@ type collection struct {
 	turn  int        // the next file to merge
 	moved sync.Cond  // turn has moved
 
-	first map[series.ID]discover.Rule // belongs to the scanner whose turn it is
+	// These belong to the scanner whose turn it is.
+	first  map[series.ID]discover.Rule // of mixed series: that of the first file
+	latest map[series.ID]float64       // of series merged by time: the greatest timestamp
 }
 
 func (e *Engine) pass(ctx context.Context, names []string) *collection {
@@ -44,7 +47,7 @@ func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin(names []string) *collection {
-	c := &collection{table: e.table, snapshot: e.newSnapshot(), births: e.Births, files: make([]*file, len(names))}
+	c := &collection{table: e.table, snapshot: e.newSnapshot(), births: e.Births, format: e.Format, files: make([]*file, len(names))}
 	c.moved.L = &c.mu
 	for i, name := range names {
 		f := e.files[name]
@@ -99,7 +102,7 @@ func (s *scanner) work(ctx context.Context) {
 			s.scan(ctx, f)
 		}
 		s.await(i)
-		s.merge(f, s.values)
+		s.merge(f, s.values, s.stamps)
 		s.yield()
 	}
 }
@@ -129,7 +132,7 @@ func (c *collection) yield() {
 }
 
 // merge merges the values of f's entries. The caller has its turn.
-func (c *collection) merge(f *file, values []float64) {
+func (c *collection) merge(f *file, values, stamps []float64) {
 	if len(values) != f.column.n {
 		return // the collection was cut short, and fails
 	}
@@ -139,21 +142,43 @@ func (c *collection) merge(f *file, values []float64) {
 	c.snapshot.values = into
 	mixed := c.table.Mixings() > 0
 	for _, run := range f.column.runs {
-		if mixed {
-			c.mergeMixed(f.Rule, into, run.first, values[:run.n])
-		} else {
+		switch {
+		case mixed:
+			c.mergeMixed(f.Rule, into, run.first, values[:run.n], stamps)
+		case f.Rule == discover.MostRecent:
+			c.mergeRecent(into, run.first, values[:run.n], stamps)
+		default:
 			series.Merge(f.Rule, into[run.first:], values[:run.n])
 		}
 		if c.births {
 			c.bear(f, run)
 		}
 		values = values[run.n:]
+		if stamps != nil {
+			stamps = stamps[run.n:]
+		}
+	}
+}
+
+// mergeRecent merges values by their timestamps, of which there may be none. The
+// first of two files wins that say the same time.
+func (c *collection) mergeRecent(into []float64, id series.ID, values, stamps []float64) {
+	if c.latest == nil {
+		c.latest = map[series.ID]float64{}
+	}
+	for i, value := range values {
+		latest := c.latest[id]
+		if i < len(stamps) && stamps[i] > latest {
+			latest, into[id] = stamps[i], value
+		}
+		c.latest[id] = latest
+		id++
 	}
 }
 
 // mergeMixed is [series.Merge] for a directory where files of different kinds
 // name the same series: the first file that names it decides on the rule.
-func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID, values []float64) {
+func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID, values, stamps []float64) {
 	if c.first == nil {
 		c.first = map[series.ID]discover.Rule{}
 	}
@@ -162,12 +187,16 @@ func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID
 		if c.table.Mixed(id) {
 			first, seen := c.first[id]
 			if !seen {
-				c.first[id] = rule
-				first = discover.Last // whatever is there is what another rule starts from
+				c.first[id], first = rule, rule
+				into[id] = series.Neutral(rule) // whatever is there is what another rule starts from
 			}
 			by = first
 		}
-		series.Merge(by, into[id:], values[i:i+1])
+		if by == discover.MostRecent {
+			c.mergeRecent(into, id, values[i:i+1], stamps[min(i, len(stamps)):])
+		} else {
+			series.Merge(by, into[id:], values[i:i+1])
+		}
 		id++
 	}
 }
@@ -176,6 +205,11 @@ func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID
 func (c *collection) finish() *Snapshot {
 	s := c.snapshot
 	s.Layout = c.table.Layout()
+	s.values = c.table.AppendInitial(s.values)
+	s.Layout.Accumulate(s.values)
+	if c.latest != nil {
+		s.Layout = s.Layout.Without(func(id series.ID) bool { latest, timed := c.latest[id]; return timed && latest == 0 })
+	}
 	if c.births {
 		s.births = unborn(s.births, c.table.Len())
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 	"gitlab-metrics-exporter/internal/series"
 )
 
@@ -12,6 +12,7 @@ import (
 // and which series it belongs to. About five bytes an entry are all that is kept
 // between scrapes.
 type column struct {
+	layout frame.Layout
 	blocks []*block
 	runs   []run
 	n      int    // entries
@@ -34,10 +35,10 @@ type run struct {
 	n     uint32
 }
 
-func newColumn() column { return column{end: clientmmap.HeaderSize} }
+func newColumn(l frame.Layout) column { return column{layout: l, end: frame.HeaderSize} }
 
 // add adds the entry e, whose key is told apart by print.
-func (c *column) add(e clientmmap.Entry, id series.ID, print uint64) {
+func (c *column) add(e frame.Entry, id series.ID, print uint64) {
 	i := c.n % blockLen
 	if i == 0 {
 		c.blocks = append(c.blocks, new(block))
@@ -54,8 +55,9 @@ func (c *column) add(e clientmmap.Entry, id series.ID, print uint64) {
 	c.check = fold(c.check, print)
 }
 
-// values appends the value of each entry to dst. It reports whether the file
-// still holds the entries that the column knows; if not, dst means nothing.
+// values appends the value of each entry to dst, and its timestamp to stamps
+// unless that is nil. It reports whether the file still holds the entries that the
+// column knows; if not, what it returns means nothing.
 //
 // To decide that it compares every key's length with what the value's place
 // says, and a checksum over the length and the last 8 to 15 bytes of every key,
@@ -63,47 +65,58 @@ func (c *column) add(e clientmmap.Entry, id series.ID, print uint64) {
 // file with the same device, inode and birth time whose keys have the same
 // lengths and the same ends, one by one, but differ before: a file wiped and
 // rewritten in place, between two scrapes, to the same plan.
-func (c *column) values(w *window, dst []float64) ([]float64, bool) {
+func (c *column) values(w *window, dst, stamps []float64) (values, times []float64, same bool) {
 	dst = slices.Grow(dst, c.n)[:c.n]
-	at, check, done := int64(clientmmap.HeaderSize), uint64(0), 0
+	var into []float64
+	if stamps != nil {
+		stamps = slices.Grow(stamps, c.n)[:c.n]
+	}
+	at, check, done := int64(frame.HeaderSize), uint64(0), 0
 	for _, b := range c.blocks {
 		n := min(c.n-done, blockLen)
+		if stamps != nil {
+			into = stamps[done : done+n]
+		}
 		var ok bool
-		if at, check, ok = b.values(w, at, check, dst[done:done+n]); !ok {
-			return dst, false
+		if at, check, ok = b.values(w, c.layout, at, check, dst[done:done+n], into); !ok {
+			return dst, stamps, false
 		}
 		done += n
 	}
-	return dst, check == c.check
+	return dst, stamps, check == c.check
 }
 
 // values is [column.values] for the entries of one block, the first of which
 // starts at at. This is the loop that a warm scrape consists of.
-func (b *block) values(w *window, at int64, check uint64, dst []float64) (int64, uint64, bool) {
+func (b *block) values(w *window, l frame.Layout, at int64, check uint64, dst, stamps []float64) (int64, uint64, bool) {
 	buf, base, end := w.buf, w.base, w.end
+	slack, size := l.Slack(), l.ValueSize()
 	for i := range dst {
 		value := int64(b[i])
-		if at < base || value+8 > end {
+		if at < base || value+size > end {
 			if w.load(at, 4) != nil {
 				return at, check, false
 			}
 			buf, base, end = w.buf, w.base, w.end
 		}
 		length := binary.LittleEndian.Uint32(buf[at-base:])
-		if clientmmap.ValueOffset(at, length) != value {
+		if frame.ValueOffset(at, length, slack) != value {
 			return at, check, false
 		}
 		tail := tailOffset(at, value)
-		if value+8 > end { // a key larger than the window
-			if w.load(tail, int(value+8-tail)) != nil {
+		if value+size > end { // a key larger than the window
+			if w.load(tail, int(value+size-tail)) != nil {
 				return at, check, false
 			}
 			buf, base, end = w.buf, w.base, w.end
 		}
 		last := buf[tail-base : value+8-base]
 		check = fold(check, keyPrint(length, last))
-		dst[i] = clientmmap.Float(last[len(last)-8:])
-		at = value + 8
+		dst[i] = frame.Float(last[len(last)-8:])
+		if stamps != nil {
+			stamps[i] = frame.Float(buf[value+8-base:])
+		}
+		at = value + size
 	}
 	return at, check, true
 }

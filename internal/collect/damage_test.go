@@ -20,6 +20,7 @@ import (
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // healthy stands beside each damaged file, which may not touch it.
@@ -38,7 +39,7 @@ func header(used uint32, size int) []byte {
 func TestDamage(t *testing.T) {
 	a, b := sample(1, "n", "l", "a"), sample(2, "n", "l", "b")
 	ab := image(a, b)
-	endOfA := a.end(clientmmap.HeaderSize)
+	endOfA := a.end(frame.HeaderSize)
 	used := uint32(len(ab))
 	behindA := func(bad []byte) []byte { // a, and then what no writer writes
 		content := append(image(a), bad...)
@@ -46,7 +47,7 @@ func TestDamage(t *testing.T) {
 	}
 	onlyA := []string{"# n counter", `n{l="a"} 1`}
 	both := append(append([]string{}, onlyA...), `n{l="b"} 2`)
-	const firstKey = clientmmap.HeaderSize + 4
+	const firstKey = frame.HeaderSize + 4
 	badKey := func(keys ...string) []byte {
 		entries := []entry{a}
 		for _, k := range keys {
@@ -152,7 +153,7 @@ func TestDamage(t *testing.T) {
 				if f.Entries != tt.entries || f.BadKeys != tt.badKeys || f.Size != int64(len(tt.content)) {
 					t.Errorf("%d entries, %d bad keys, %d bytes; want %d, %d, %d", f.Entries, f.BadKeys, f.Size, tt.entries, tt.badKeys, len(tt.content))
 				}
-				if want := clientmmap.Used(tt.content); f.Used != want {
+				if want := frame.Used(tt.content); f.Used != want {
 					t.Errorf("used %d, want %d", f.Used, want)
 				}
 				checkDamage(t, f.Damage, tt.reason, tt.offset)

@@ -10,6 +10,9 @@ import (
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/detect"
+	"gitlab-metrics-exporter/internal/format/frame"
+	"gitlab-metrics-exporter/internal/format/python"
 	"gitlab-metrics-exporter/internal/series"
 )
 
@@ -19,6 +22,7 @@ type file struct {
 	path   string
 	name   *format.Damage // the name is not a metric file's: never opened
 	id     identity
+	parse  series.ParseFunc // for keys of its format
 	column column
 	used   int64
 
@@ -28,27 +32,37 @@ type file struct {
 }
 
 func newFile(path, name string) *file {
-	f := &file{path: path, column: newColumn()}
-	var err error
-	if f.File, err = discover.Parse(name); err != nil {
-		f.Name = name
-		f.name = &format.Damage{Reason: format.BadName, Offset: -1, Detail: err.Error()}
-	}
+	f := &file{path: path}
+	f.empty(name)
 	return f
+}
+
+// empty makes f a file about which nothing is known but its name.
+func (f *file) empty(name string) {
+	*f = file{path: f.path, used: f.used, damage: f.damage, column: newColumn(frame.Layout{})}
+	var err error
+	if f.File, err = discover.Parse(name, discover.NoFormat); err != nil {
+		f.Name, f.name = name, badName(err)
+	}
+}
+
+func badName(err error) *format.Damage {
+	return &format.Damage{Reason: format.BadName, Offset: -1, Detail: err.Error()}
 }
 
 // A scanner reads files, one at a time, for one collection.
 type scanner struct {
 	*collection
 	window *window
-	values []float64
-	header [clientmmap.HeaderSize]byte
+	values []float64 // of the file that was scanned last
+	stamps []float64 // the same, if its values are merged by time; else nil
+	header [frame.HeaderSize]byte
 }
 
 // scan brings what is known of f up to date and leaves the value of each of
 // its entries in s.values, in the order of f.column.
 func (s *scanner) scan(ctx context.Context, f *file) {
-	s.values = s.values[:0]
+	s.values, s.stamps = s.values[:0], nil
 	if f.name != nil {
 		f.damage = f.name
 		return
@@ -97,13 +111,18 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	if f.used, err = readUsed(fd, &s.header); err != nil {
 		return nil, err
 	}
-	size := max(id.sizeBytes, clientmmap.HeaderSize)
+	size := max(id.sizeBytes, frame.HeaderSize)
 	s.window.reset(fd, min(f.used, size))
 	s.readKnown(f, id)
 	f.id = id
+	if f.column.n == 0 {
+		if damage, err := s.recognize(f); damage != nil || err != nil {
+			return damage, err
+		}
+	}
 	damage, err := s.readNew(ctx, f)
 	if damage == nil && err == nil && f.used > size {
-		damage = clientmmap.Cut(f.used, id.sizeBytes)
+		damage = frame.Cut(f.used, id.sizeBytes)
 	}
 	return damage, err
 }
@@ -136,12 +155,42 @@ func (s *scanner) readKnown(f *file, id identity) {
 	}
 	same := id.dev == f.id.dev && id.ino == f.id.ino && id.born == f.id.born && f.column.end <= s.window.limit
 	if same {
-		s.values, same = f.column.values(s.window, s.values)
+		s.values, s.stamps, same = f.column.values(s.window, s.values, s.room(f))
 	}
 	if !same {
 		s.forget(f)
 		s.values = s.values[:0]
 	}
+}
+
+// room returns where the timestamps of f go, nil if nobody wants them.
+func (s *scanner) room(f *file) []float64 {
+	if f.Rule != discover.MostRecent || !f.column.layout.Stamped {
+		return nil
+	}
+	return []float64{}
+}
+
+// recognize finds out which format f is in, as soon as there is an entry.
+func (s *scanner) recognize(f *file) (*format.Damage, error) {
+	head, err := s.window.head()
+	if err != nil || head == nil {
+		return nil, err
+	}
+	form := detect.Of(head, f.used, s.format)
+	file, err := discover.Parse(f.Name, form.Format)
+	if err != nil {
+		return badName(err), nil
+	}
+	f.File, f.parse, f.column = file, parsers[form.Format], newColumn(form.Layout)
+	s.stamps = s.room(f)
+	return nil, nil
+}
+
+// parsers are how keys are parsed, by format.
+var parsers = [...]series.ParseFunc{
+	discover.ClientMmap: clientmmap.ParseKey,
+	discover.Python:     python.ParseKey,
 }
 
 // readNew decodes the entries that are not known yet. What it learns holds
@@ -153,7 +202,7 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 		if w.limit-at <= 4 {
 			return nil, nil
 		}
-		_, damage, err := w.entry(at)
+		_, damage, err := w.entry(f.column.layout, at)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +220,7 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 func (c *collection) source(f *file) *series.Source {
 	c.tableLock.Lock()
 	defer c.tableLock.Unlock()
-	return c.table.Source(f.File)
+	return c.table.Source(series.Origin{File: f.File})
 }
 
 // learnWindow learns the entries that lie wholly in the window, from the
@@ -184,21 +233,24 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 	defer s.tableLock.Unlock()
 	w := s.window
 	for at := f.column.end; at+5 <= w.end; at = f.column.end {
-		e, damage := clientmmap.At(w.slice(at, w.end), at, w.limit)
+		e, damage := f.column.layout.At(w.slice(at, w.end), at, w.limit)
 		if damage != nil || e.End == 0 || e.End > w.end {
 			return
 		}
-		id, err := s.table.Intern(w.slice(e.Key, e.KeyTo), source, clientmmap.ParseKey)
+		id, err := s.table.Intern(w.slice(e.Key, e.KeyTo), source, f.parse)
 		if err != nil {
 			f.addBadKey(e, err)
 		}
-		last := w.slice(tailOffset(at, e.Value), e.End)
+		last := w.slice(tailOffset(at, e.Value), e.Value+8)
 		f.column.add(e, id, keyPrint(uint32(e.KeyTo-e.Key), last))
-		s.values = append(s.values, clientmmap.Float(w.slice(e.Value, e.End)))
+		s.values = append(s.values, frame.Float(last[len(last)-8:]))
+		if s.stamps != nil {
+			s.stamps = append(s.stamps, frame.Float(w.slice(e.Value+8, e.End)))
+		}
 	}
 }
 
-func (f *file) addBadKey(e clientmmap.Entry, err error) {
+func (f *file) addBadKey(e frame.Entry, err error) {
 	f.badKeys++
 	if f.badKey == nil {
 		f.badKey = &format.Damage{Reason: format.BadKey, Offset: e.Key, Detail: err.Error()}
@@ -217,6 +269,5 @@ func (c *collection) forget(f *file) {
 			c.table.Release(run.first + series.ID(i))
 		}
 	}
-	f.column = newColumn()
-	f.id, f.badKeys, f.badKey = identity{}, 0, nil
+	f.empty(f.Name)
 }

@@ -17,6 +17,7 @@ import (
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // patience is how long a test waits for something that must come soon.
@@ -29,7 +30,9 @@ type entry struct {
 }
 
 // end returns where an entry ends that starts at at.
-func (e entry) end(at int64) int64 { return clientmmap.ValueOffset(at, uint32(len(e.key))) + 8 }
+func (e entry) end(at int64) int64 {
+	return frame.ValueOffset(at, uint32(len(e.key)), clientmmap.Layout.Slack()) + 8
+}
 
 // key returns the key of a series; labels are names and values in turn.
 func key(family, sample string, labels ...any) string {

@@ -1,10 +1,15 @@
 package collect
 
 import (
+	"bytes"
+	"path/filepath"
+
 	"golang.org/x/sys/unix"
 
+	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
-	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/detect"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // An Entry is one entry of a metric file as it stands in it.
@@ -12,41 +17,60 @@ type Entry struct {
 	Offset int64 // of the value, in bytes from the start of the file
 	Key    []byte
 	Value  float64
+
+	Stamp   float64 // the timestamp behind the value, in seconds since what the format says
+	Stamped bool    // there is one
 }
 
-// Walk calls visit with each entry of the file at path, in file order. The key
-// is valid only during the call. It stops at the first error: that of visit,
-// of reading, or a [format.Damage].
-func Walk(path string, visit func(Entry) error) error {
+// Walk calls visit with each entry of the file at path, in file order. The format is
+// that of its first entry, if want says none. The key is valid only during the
+// call. It stops at the first error: that of visit, of reading, or a
+// [format.Damage].
+func Walk(path string, want discover.Format, visit func(Entry) error) error {
 	fd, id, err := openFile(path)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	var header [clientmmap.HeaderSize]byte
+	var header [frame.HeaderSize]byte
 	used, err := readUsed(fd, &header)
 	if err != nil {
 		return err
 	}
-	size := max(id.sizeBytes, clientmmap.HeaderSize)
+	size := max(id.sizeBytes, frame.HeaderSize)
 	w := newWindow()
 	w.reset(fd, min(used, size))
+	head, err := w.head()
+	if err != nil {
+		return err
+	}
+	if file, err := discover.Parse(filepath.Base(path), want); err == nil && file.Metric != "" {
+		want = discover.DirectFileStore
+	}
+	layout := detect.Of(head, used, want).Layout
 	var damage *format.Damage
-	for at := int64(clientmmap.HeaderSize); w.limit-at > 4; {
-		var e clientmmap.Entry
-		if e, damage, err = w.entry(at); err != nil {
+	for at := int64(frame.HeaderSize); w.limit-at > 4; {
+		var e frame.Entry
+		if e, damage, err = w.entry(layout, at); err != nil {
 			return err
 		}
 		if damage != nil {
 			break
 		}
-		if err := visit(Entry{e.Value, w.slice(e.Key, e.KeyTo), clientmmap.Float(w.slice(e.Value, e.End))}); err != nil {
+		entry := Entry{Offset: e.Value, Key: w.slice(e.Key, e.KeyTo), Value: frame.Float(w.slice(e.Value, e.End)), Stamped: layout.Stamped}
+		if !layout.Bare {
+			entry.Key = bytes.TrimRight(entry.Key, " ")
+		}
+		if layout.Stamped {
+			entry.Stamp = frame.Float(w.slice(e.Value+8, e.End))
+		}
+		if err := visit(entry); err != nil {
 			return err
 		}
 		at = e.End
 	}
 	if used > size {
-		damage = clientmmap.Cut(used, id.sizeBytes)
+		damage = frame.Cut(used, id.sizeBytes)
 	}
 	if damage != nil {
 		return damage

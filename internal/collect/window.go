@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gitlab-metrics-exporter/internal/format"
-	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // windowSize is how many bytes of a file are read at a time. It fits into the
@@ -73,17 +73,31 @@ func (w *window) load(at int64, need int) error {
 
 // entry locates the entry at at, at least five bytes before the limit, and
 // loads the whole of it.
-func (w *window) entry(at int64) (clientmmap.Entry, *format.Damage, error) {
+func (w *window) entry(l frame.Layout, at int64) (frame.Entry, *format.Damage, error) {
 	if !w.holds(at, at+5) {
 		if err := w.load(at, 5); err != nil {
-			return clientmmap.Entry{}, nil, err
+			return frame.Entry{}, nil, err
 		}
 	}
-	e, damage := clientmmap.At(w.slice(at, w.end), at, w.limit)
+	e, damage := l.At(w.slice(at, w.end), at, w.limit)
 	if damage != nil || e.End <= w.end {
 		return e, damage, nil
 	}
 	return e, nil, w.load(at, int(e.End-at))
+}
+
+// head returns the first bytes of the file, all of them or as many as fit; none if
+// there cannot be an entry.
+func (w *window) head() ([]byte, error) {
+	if w.limit <= frame.HeaderSize+4 {
+		return nil, nil
+	}
+	if !w.holds(0, min(w.limit, windowSize)) {
+		if err := w.load(0, int(min(w.limit, windowSize))); err != nil {
+			return nil, err
+		}
+	}
+	return w.slice(0, w.end), nil
 }
 
 // holds reports whether bytes [from, to) are in the window.
@@ -95,12 +109,12 @@ func (w *window) slice(from, to int64) []byte { return w.buf[from-w.base : to-w.
 // readUsed returns how many bytes of the file hold data. It reads the header
 // alone, before anything else, so that entries which are added meanwhile are
 // not half seen.
-func readUsed(fd int, header *[clientmmap.HeaderSize]byte) (int64, error) {
+func readUsed(fd int, header *[frame.HeaderSize]byte) (int64, error) {
 	n, err := pread(fd, header[:], 0)
 	if err != nil {
 		return 0, err
 	}
-	return clientmmap.Used(header[:n]), nil
+	return frame.Used(header[:n]), nil
 }
 
 func pread(fd int, p []byte, at int64) (int, error) {

@@ -1,16 +1,20 @@
 // Package discover turns a directory into the metric files in it.
 //
 // It opens no file: everything it says of a file comes from the file's name.
-// The client library encodes there what its bytes do not say:
+// The client libraries encode there what the bytes do not say:
 //
-//	<type>[_<gauge mode>]_<pid text>-<n>.db
+//	<type>[_<gauge mode>]_<process>-<n>.db   the Ruby gem prometheus-client-mmap
+//	<type>[_<gauge mode>]_<process>.db       Python's prometheus_client
+//	metric_<name>___<process>.bin            Ruby's prometheus-client, DirectFileStore
 //
 //	counter_puma_0-0.db          counter
 //	gauge_livesum_puma_0-0.db    gauge, summed over processes
 //	gauge_all_sidekiq_1-0.db     gauge, one series per process, pid="sidekiq_1"
+//	metric_http_seconds___77.bin whatever the application declared http_seconds to be
 //
 // How a name is taken apart is the client library's own rule, oddities
-// included (see [Parse]), so that a file means the same to both.
+// included (see [Parse]), so that a file means the same to both. Which of the first
+// two wrote a file only its bytes tell.
 package discover
 
 import (
@@ -22,8 +26,35 @@ import (
 	"unicode/utf8"
 )
 
-// Suffix ends the name of every metric file.
-const Suffix = ".db"
+// Suffixes of the names of metric files.
+const (
+	mmapSuffix  = ".db"
+	storeSuffix = ".bin"
+	storePrefix = "metric_"
+)
+
+// A Format is an on-disk format of metric files. The zero value stands for one
+// that is not known: a file without entries does not say which it is.
+type Format uint8
+
+// The formats.
+const (
+	NoFormat        Format = iota
+	ClientMmap             // of the Ruby gem prometheus-client-mmap
+	Python                 // of Python's prometheus_client
+	DirectFileStore        // of the Ruby gem prometheus-client
+)
+
+// Formats are the names of all formats that there are, in their order.
+var Formats = []string{"client-mmap", "python", "direct-file-store"}
+
+// String returns the format's name, "-" if it is not known.
+func (f Format) String() string {
+	if f == NoFormat {
+		return "-"
+	}
+	return Formats[f-1]
+}
 
 // A Type is the type of a metric family, as the exposition formats know it.
 // The zero value is Untyped.
@@ -49,29 +80,44 @@ type Rule uint8
 
 // The merge rules.
 const (
-	Sum  Rule = iota // added in byte order of the file names
-	Min              // the smallest; NaN only if all are
-	Max              // the largest; NaN only if all are
-	Last             // kept apart by process, in a label pid; the last file of a process wins
+	Sum        Rule = iota // added in byte order of the file names
+	Min                    // the smallest; NaN only if all are
+	Max                    // the largest; NaN only if all are
+	Last                   // that of the last file
+	MostRecent             // the one with the greatest timestamp; none if no file has one above zero
 )
-
-// PerProcess reports whether the rule keeps processes apart by a label pid.
-func (r Rule) PerProcess() bool { return r == Last }
 
 // A File is a metric file, as its name describes it.
 type File struct {
-	Name string // within its directory
-	Type Type
-	Rule Rule
+	Name   string // within its directory
+	Format Format // as far as it is known
+	Type   Type
+	Rule   Rule
 
-	// TypeText and Mode are the first two parts of the name, as spelled. Mode
-	// is the gauge mode; it means nothing for other types.
+	// PerProcess keeps the series of processes apart by a label pid.
+	PerProcess bool
+
+	// OwnCounts is true of histograms whose buckets count what is in themselves
+	// alone, and not what is in smaller ones, too; and which have no total count.
+	OwnCounts bool
+
+	// TypeText and Mode are the type and the gauge mode, as spelled. In files of
+	// client-mmap they are just the first two parts of the name: there the mode
+	// means nothing for other types.
 	TypeText, Mode string
 
 	// PID is the text that identifies the writing process: a number, or
 	// what the application calls it, such as "puma_0". It is empty for files
-	// whose name says the process where gauges say their mode.
+	// of client-mmap whose name says the process where gauges say their mode.
 	PID string
+
+	// Metric is the one metric whose series the file has; "" if it may have any.
+	Metric string
+}
+
+// modes are those of gauges, one of few texts each.
+var modes = []string{
+	"all", "liveall", "sum", "livesum", "min", "livemin", "max", "livemax", "mostrecent", "livemostrecent", "most_recent",
 }
 
 // GaugeMode returns the mode of a gauge's file, "other" if it is not known, and
@@ -80,7 +126,7 @@ func (f File) GaugeMode() string {
 	switch {
 	case f.Type != Gauge:
 		return ""
-	case slices.Contains([]string{"all", "liveall", "livesum", "min", "max"}, f.Mode):
+	case slices.Contains(modes, f.Mode):
 		return f.Mode
 	}
 	return "other"
@@ -90,7 +136,7 @@ func (f File) GaugeMode() string {
 // file's type is.
 func (f File) Process() string {
 	switch {
-	case f.Type == Gauge:
+	case f.Type == Gauge || f.Format > ClientMmap:
 		return f.PID
 	case f.PID == "":
 		return f.Mode
@@ -98,33 +144,58 @@ func (f File) Process() string {
 	return f.Mode + "_" + f.PID
 }
 
+// Live reports whether the file's gauges count only as long as their process
+// lives.
+func (f File) Live() bool { return f.Type == Gauge && strings.HasPrefix(f.Mode, "live") }
+
 // Parse takes the name of a metric file apart. It returns an error if the
-// name is not one that the client library gives.
-//
-// The rule is the client library's reader's: the base name is split at
+// name is not one that a client library gives. If the format is not known, it is
+// that of client-mmap for names in .db, and stays unknown in the File.
+func Parse(name string, format Format) (File, error) {
+	f, err := parse(name, format)
+	if err == nil && f.PerProcess && !utf8.ValidString(f.PID) {
+		err = fmt.Errorf("file name is not valid UTF-8")
+	}
+	if err != nil {
+		return File{}, err
+	}
+	f.Name, f.Format = name, format
+	return f, nil
+}
+
+func parse(name string, format Format) (File, error) {
+	if base, ok := strings.CutSuffix(name, storeSuffix); ok {
+		return parseStore(base)
+	}
+	base, ok := strings.CutSuffix(name, mmapSuffix)
+	switch {
+	case !ok:
+		return File{}, fmt.Errorf("file name ends neither in %s nor in %s", mmapSuffix, storeSuffix)
+	case strings.HasPrefix(base, "exemplar_"):
+		return File{}, fmt.Errorf("file holds exemplars, which are not read")
+	case format == Python:
+		return parsePython(base)
+	}
+	return parseMmap(base)
+}
+
+// parseMmap is what the reader of the gem does: the base name is split at
 // underscores, and each part loses one trailing "-<digits>"; the first part is
 // the type, the second the mode, the rest, joined again, the process. A type
 // that is not known is untyped and summed, as there.
-func Parse(name string) (File, error) {
-	base, ok := strings.CutSuffix(name, Suffix)
-	if !ok {
-		return File{}, fmt.Errorf("file name does not end in %s", Suffix)
-	}
+func parseMmap(base string) (File, error) {
 	// Underscores at the end are nothing to the client library either.
 	parts := strings.Split(strings.TrimRight(base, "_"), "_")
 	for i, part := range parts {
 		parts[i] = trimNumber(part)
 	}
 	if len(parts) < 2 {
-		return File{}, fmt.Errorf("file name is not <type>_<process>%s or gauge_<mode>_<process>%s", Suffix, Suffix)
+		return File{}, fmt.Errorf("file name is not <type>_<process>%s or gauge_<mode>_<process>%s", mmapSuffix, mmapSuffix)
 	}
-	if parts[0] == "exemplar" {
-		return File{}, fmt.Errorf("file holds exemplars, which are not read")
-	}
-	f := File{Name: name, TypeText: parts[0], Mode: parts[1], PID: strings.Join(parts[2:], "_")}
-	f.Type, f.Rule = classify(f.TypeText, f.Mode)
-	if f.Rule.PerProcess() && !utf8.ValidString(f.PID) {
-		return File{}, fmt.Errorf("file name is not valid UTF-8")
+	f := File{TypeText: parts[0], Mode: parts[1], PID: strings.Join(parts[2:], "_")}
+	f.Type = typeOf(f.TypeText)
+	if f.Type == Gauge {
+		f.Rule, f.PerProcess = mmapRule(f.Mode)
 	}
 	return f, nil
 }
@@ -138,36 +209,74 @@ func trimNumber(part string) string {
 	return part[:at]
 }
 
-func classify(typeText, mode string) (Type, Rule) {
-	switch typeText {
-	case "counter":
-		return Counter, Sum
-	case "histogram":
-		return Histogram, Sum
-	case "summary":
-		return Summary, Sum
-	case "gauge":
-		return Gauge, gaugeRule(mode)
+// parsePython is what the library does, but that a process may have any name: the
+// library takes what stands before its first underscore.
+func parsePython(base string) (File, error) {
+	typeText, rest, ok := strings.Cut(base, "_")
+	f := File{TypeText: typeText, Type: typeOf(typeText), PID: rest}
+	if f.Type == Gauge {
+		f.Mode, f.PID, ok = strings.Cut(rest, "_")
+		f.Rule, f.PerProcess = pythonRule(strings.TrimPrefix(f.Mode, "live"))
 	}
-	return Untyped, Sum
+	if !ok || f.PID == "" {
+		return File{}, fmt.Errorf("file name is not <type>_<process>%s or gauge_<mode>_<process>%s", mmapSuffix, mmapSuffix)
+	}
+	f.OwnCounts = f.Type == Histogram
+	return f, nil
 }
 
-// gaugeRule maps a gauge mode to its rule. A mode that is not known is like
-// "all", as in the client library: no value is lost that way.
-func gaugeRule(mode string) Rule {
+// parseStore splits where the gem joins, but at the last place, so that no file is
+// taken for that of another metric. What the metric is, and how its files are
+// merged, the name does not say.
+func parseStore(base string) (File, error) {
+	base, ok := strings.CutPrefix(base, storePrefix)
+	at := strings.LastIndex(base, "___")
+	if !ok || at <= 0 || at+3 == len(base) {
+		return File{}, fmt.Errorf("file name is not %s<name>___<process>%s", storePrefix, storeSuffix)
+	}
+	return File{Metric: base[:at], PID: base[at+3:], Rule: Last, PerProcess: true}, nil
+}
+
+func typeOf(text string) Type {
+	if at := slices.Index(typeNames[:], text); at > 0 {
+		return Type(at)
+	}
+	return Untyped
+}
+
+// mmapRule maps a gauge mode to its rule, and whether processes are kept apart. A
+// mode that is not known is like "all", as in the client libraries: no value is
+// lost that way.
+func mmapRule(mode string) (rule Rule, perProcess bool) {
 	switch mode {
 	case "livesum":
-		return Sum
+		return Sum, false
 	case "min":
-		return Min
+		return Min, false
 	case "max":
-		return Max
+		return Max, false
 	}
-	return Last
+	return Last, true
 }
 
-// Names returns the names in dir that end in [Suffix] and do not start with a
-// dot, in byte order. It does not look into subdirectories.
+// pythonRule is the same for Python's modes, without the word live, which says
+// nothing of how values are merged.
+func pythonRule(mode string) (rule Rule, perProcess bool) {
+	switch mode {
+	case "sum":
+		return Sum, false
+	case "min":
+		return Min, false
+	case "max":
+		return Max, false
+	case "mostrecent":
+		return MostRecent, false
+	}
+	return Last, true
+}
+
+// Names returns the names in dir that metric files may have, in byte order: not
+// those that start with a dot. It does not look into subdirectories.
 func Names(dir string) ([]string, error) {
 	d, err := os.Open(filepath.Clean(dir))
 	if err != nil {
@@ -178,9 +287,12 @@ func Names(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := slices.DeleteFunc(all, func(name string) bool {
-		return !strings.HasSuffix(name, Suffix) || strings.HasPrefix(name, ".")
-	})
+	names := slices.DeleteFunc(all, func(name string) bool { return !isMetric(name) })
 	slices.Sort(names)
 	return names, nil
+}
+
+func isMetric(name string) bool {
+	return strings.HasSuffix(name, mmapSuffix) && name[0] != '.' ||
+		strings.HasSuffix(name, storeSuffix) && strings.HasPrefix(name, storePrefix)
 }

@@ -59,15 +59,64 @@ func TestParse(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := discover.Parse(tt.name)
+			got, err := discover.Parse(tt.name, discover.NoFormat)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := discover.File{Name: tt.name, Type: tt.typ, Rule: tt.rule, TypeText: tt.typeText, Mode: tt.mode, PID: tt.pid}
+			want := discover.File{Name: tt.name, Type: tt.typ, Rule: tt.rule, PerProcess: tt.rule == last, TypeText: tt.typeText, Mode: tt.mode, PID: tt.pid}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestParsePython(t *testing.T) {
+	tests := map[string]discover.File{
+		"counter_12.db":                   {Type: discover.Counter, TypeText: "counter", PID: "12"},
+		"summary_host_a-1.db":             {Type: discover.Summary, TypeText: "summary", PID: "host_a-1"},
+		"histogram_12.db":                 {Type: discover.Histogram, TypeText: "histogram", PID: "12", OwnCounts: true},
+		"gauge_all_12.db":                 {Type: discover.Gauge, Rule: discover.Last, PerProcess: true, TypeText: "gauge", Mode: "all", PID: "12"},
+		"gauge_liveall_host_a-1.db":       {Type: discover.Gauge, Rule: discover.Last, PerProcess: true, TypeText: "gauge", Mode: "liveall", PID: "host_a-1"},
+		"gauge_sum_12.db":                 {Type: discover.Gauge, Rule: discover.Sum, TypeText: "gauge", Mode: "sum", PID: "12"},
+		"gauge_livesum_12.db":             {Type: discover.Gauge, Rule: discover.Sum, TypeText: "gauge", Mode: "livesum", PID: "12"},
+		"gauge_min_12.db":                 {Type: discover.Gauge, Rule: discover.Min, TypeText: "gauge", Mode: "min", PID: "12"},
+		"gauge_livemax_12.db":             {Type: discover.Gauge, Rule: discover.Max, TypeText: "gauge", Mode: "livemax", PID: "12"},
+		"gauge_mostrecent_12.db":          {Type: discover.Gauge, Rule: discover.MostRecent, TypeText: "gauge", Mode: "mostrecent", PID: "12"},
+		"gauge_livemostrecent_12.db":      {Type: discover.Gauge, Rule: discover.MostRecent, TypeText: "gauge", Mode: "livemostrecent", PID: "12"},
+		"gauge_latest_12.db":              {Type: discover.Gauge, Rule: discover.Last, PerProcess: true, TypeText: "gauge", Mode: "latest", PID: "12"},
+		"unknown_12.db":                   {TypeText: "unknown", PID: "12"},
+		"untyped_12.db":                   {TypeText: "untyped", PID: "12"},
+		"metric_http_seconds___12.bin":    {Metric: "http_seconds", PID: "12", Rule: discover.Last, PerProcess: true},
+		"metric_a___b____12.bin":          {Metric: "a___b_", PID: "12", Rule: discover.Last, PerProcess: true},
+		"metric_http:seconds___a_b-1.bin": {Metric: "http:seconds", PID: "a_b-1", Rule: discover.Last, PerProcess: true},
+	}
+	for name, want := range tests {
+		want.Name, want.Format = name, discover.Python
+		got, err := discover.Parse(name, discover.Python)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+	}
+	for _, name := range []string{"counter.db", "counter_.db", "gauge_all.db", "gauge_all_.db", "gauge.db", ".db", "exemplar_1.db",
+		"metric_.bin", "metric_a.bin", "metric_a__1.bin", "metric____1.bin", "metric_a___.bin", "metric_a___\xff.bin", "x___1.bin"} {
+		if f, err := discover.Parse(name, discover.Python); err == nil {
+			t.Errorf("%q: got %+v, want an error", name, f)
+		}
+	}
+}
+
+func TestLive(t *testing.T) {
+	for name, want := range map[string]bool{
+		"gauge_liveall_1.db": true, "gauge_livemostrecent_1.db": true, "gauge_all_1.db": false, "counter_live_1.db": false,
+	} {
+		f, err := discover.Parse(name, discover.Python)
+		if err != nil || f.Live() != want {
+			t.Errorf("%s: %t, %v", name, f.Live(), err)
+		}
 	}
 }
 
@@ -76,7 +125,7 @@ func TestParseRefuses(t *testing.T) {
 		"", "counter", "counter_1-0", "counter_1-0.DB", "counter_1-0.db~",
 		".db", "counter.db", "counter_.db", "counter__.db", "exemplar_1-0.db", "gauge_all_\xff-0.db",
 	} {
-		if f, err := discover.Parse(name); err == nil {
+		if f, err := discover.Parse(name, discover.NoFormat); err == nil {
 			t.Errorf("%q: got %+v, want an error", name, f)
 		}
 	}
@@ -87,7 +136,7 @@ func TestNames(t *testing.T) {
 	if _, err := discover.Names(dir); err == nil {
 		t.Error("missing directory: want an error")
 	}
-	for _, name := range []string{"b_1.db", "a_10.db", "a_2.db", ".hidden_1.db", "a_1.DB", "a_1.db~", "notes.txt"} {
+	for _, name := range []string{"b_1.db", "a_10.db", "a_2.db", ".hidden_1.db", "metric_m___1.bin", "m___1.bin", ".metric_m___1.bin", "metrics.metadata.json", "a_1.DB", "a_1.db~", "notes.txt"} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +151,7 @@ func TestNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"a_10.db", "a_2.db", "b_1.db", "sub.db"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a_10.db", "a_2.db", "b_1.db", "metric_m___1.bin", "sub.db"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -118,7 +167,7 @@ func TestProcess(t *testing.T) {
 		"gauge_all-0.db":              {"", "all"},
 		"unknown_type_of_file_1-0.db": {"type_of_file_1", ""},
 	} {
-		f, err := discover.Parse(name)
+		f, err := discover.Parse(name, discover.NoFormat)
 		if err != nil {
 			t.Fatal(err)
 		}

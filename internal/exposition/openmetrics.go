@@ -15,7 +15,7 @@ func (w *Writer) openMetricsFamily(s *collect.Snapshot, f *family) {
 	if f.Type == discover.Untyped {
 		typ = "unknown"
 	}
-	w.buf = appendFamily(w.buf, f.title, f.quoted, typ)
+	w.buf = appendFamily(w.buf, f, typ, true)
 	switch {
 	case f.bound == "":
 		w.openMetricsSamples(s, f)

@@ -284,7 +284,7 @@ func expected(t tb, files map[string][]entry, families map[string]*dto.MetricFam
 	}
 	merged := map[string]*series{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		file, err := discover.Parse(name)
+		file, err := discover.Parse(name, discover.NoFormat)
 		if err != nil {
 			continue
 		}
@@ -304,7 +304,7 @@ func expected(t tb, files map[string][]entry, families map[string]*dto.MetricFam
 			if len(labels) < len(key.Labels) {
 				continue // two of one name
 			}
-			if file.Rule.PerProcess() {
+			if file.PerProcess {
 				// Ours moves theirs aside, which moves theirs aside.
 				for name, value := "pid", file.PID; ; name = "exported_" + name {
 					before, taken := labels[name]

@@ -51,7 +51,7 @@ var simpleFields = [...]protowire.Number{
 func (w *Writer) protobufFamily(s *collect.Snapshot, f *family) {
 	m := w.message[:0]
 	m = appendString(m, familyName, f.shown)
-	m = appendString(m, familyHelp, help)
+	m = appendString(m, familyHelp, f.Help)
 	m = appendVarint(m, familyType, uint64(protobufTypes[f.Type]))
 	if f.bound == "" {
 		m = w.appendSamples(m, s, f)

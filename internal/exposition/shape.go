@@ -84,7 +84,7 @@ func (w *Writer) split(s *collect.Snapshot, f family) {
 	for name, ids := range byName {
 		suffix := name[len(f.Name):]
 		part := family{
-			Family: series.Family{Name: name, Type: discover.Untyped, Series: ids},
+			Family: series.Family{Name: name, Help: f.Help, Type: discover.Untyped, Series: ids},
 			shown:  f.shown + suffix, title: f.shown + suffix, quoted: f.quoted,
 		}
 		if suffix != sumSuffix && suffix != countSuffix {

@@ -2,19 +2,30 @@ package exposition
 
 import (
 	"gitlab-metrics-exporter/internal/collect"
-	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/series"
 )
 
-// AppendFamily appends the lines of the text format that introduce a family.
-func AppendFamily(dst []byte, name string, typ discover.Type) []byte {
-	return appendFamily(dst, name, false, typ.String())
+// appendFamily appends the lines that introduce a family. In the help text, quotes
+// are escaped too if that is wanted.
+func appendFamily(dst []byte, f *family, typ string, quotes bool) []byte {
+	dst = append(appendName(append(dst, "# HELP "...), f.title, f.quoted), ' ')
+	dst = appendHelp(dst, f.Help, quotes)
+	dst = appendName(append(dst, "\n# TYPE "...), f.title, f.quoted)
+	return append(append(append(dst, ' '), typ...), '\n')
 }
 
-func appendFamily(dst []byte, name string, quoted bool, typ string) []byte {
-	dst = appendName(append(dst, "# HELP "...), name, quoted)
-	dst = appendName(append(dst, " "+help+"\n# TYPE "...), name, quoted)
-	return append(append(append(dst, ' '), typ...), '\n')
+func appendHelp(dst []byte, help string, quotes bool) []byte {
+	for i := range len(help) {
+		switch c := help[i]; {
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\\' || c == '"' && quotes:
+			dst = append(dst, '\\', c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }
 
 // AppendSample appends the line of the text format for one sample of a layout.
@@ -24,7 +35,7 @@ func AppendSample(dst []byte, layout *series.Layout, id series.ID, value float64
 }
 
 func (w *Writer) textFamily(s *collect.Snapshot, f *family) {
-	w.buf = appendFamily(w.buf, f.title, f.quoted, f.Type.String())
+	w.buf = appendFamily(w.buf, f, f.Type.String(), false)
 	if w.asKnown(f) {
 		for _, id := range f.Series {
 			w.buf = AppendSample(w.buf, s.Layout, id, s.Value(id))

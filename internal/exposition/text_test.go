@@ -279,7 +279,7 @@ func TestWriterInParts(t *testing.T) {
 	s := snapshot(t, big())
 	var want []byte
 	for _, family := range s.Layout.Families {
-		want = exposition.AppendFamily(want, family.Name, family.Type)
+		want = fmt.Appendf(want, "# HELP %s Multiprocess metric\n# TYPE %s %s\n", family.Name, family.Name, family.Type)
 		for _, id := range family.Series {
 			want = exposition.AppendSample(want, s.Layout, id, s.Value(id))
 		}

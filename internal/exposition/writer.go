@@ -25,10 +25,6 @@ import (
 	"gitlab-metrics-exporter/internal/series"
 )
 
-// help is the help text of every family: the files keep none. It is what the
-// client library prints.
-const help = "Multiprocess metric"
-
 // bufferSize is how much a Writer holds back at most, but for one sample; of
 // protobuf, but for one family.
 const bufferSize = 64 << 10

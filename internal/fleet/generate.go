@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // A Plan says what Generate writes. The same plan gives the same bytes.
@@ -113,12 +114,12 @@ func (g *generator) append(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	header := make([]byte, clientmmap.HeaderSize)
+	header := make([]byte, frame.HeaderSize)
 	if _, err := file.ReadAt(header, 0); err != nil {
 		return err
 	}
-	used := clientmmap.Used(header)
-	entries := g.image[clientmmap.HeaderSize:]
+	used := frame.Used(header)
+	entries := g.image[frame.HeaderSize:]
 	if _, err := file.WriteAt(entries, used); err != nil {
 		return err
 	}

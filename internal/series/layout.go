@@ -26,6 +26,7 @@ type Layout struct {
 	Raw *RawNames
 
 	order []ID
+	steps []step
 	lines []line
 	names []string
 	texts texts
@@ -34,6 +35,7 @@ type Layout struct {
 // A Family is a run of series under one name.
 type Family struct {
 	Name   string
+	Help   string
 	Type   discover.Type
 	Series []ID // in order
 }
@@ -71,6 +73,22 @@ func (l *Layout) Select(names []string) (families []Family, found []string) {
 		}
 	}
 	return families, slices.Sorted(maps.Keys(met))
+}
+
+// Without returns a layout that lacks the series of which absent is true, and
+// families that have no other.
+func (l *Layout) Without(absent func(ID) bool) *Layout {
+	fewer := *l
+	fewer.Families, fewer.order = nil, slices.DeleteFunc(slices.Clone(l.order), absent)
+	for _, family := range l.Families {
+		if slices.ContainsFunc(family.Series, absent) {
+			family.Series = slices.DeleteFunc(slices.Clone(family.Series), absent)
+		}
+		if len(family.Series) > 0 {
+			fewer.Families = append(fewer.Families, family)
+		}
+	}
+	return &fewer
 }
 
 // rawName returns a family's name in the files, or name itself.
@@ -147,6 +165,7 @@ func (t *Table) Layout() *Layout {
 		Conflicts: resolved.conflicts,
 		Raw:       t.rawNames(uses, resolved.homes),
 		order:     order,
+		steps:     t.steps(order),
 		lines:     t.lines,
 		names:     t.names,
 		texts:     texts{arena: t.texts.arena, spans: t.texts.spans},
@@ -228,7 +247,7 @@ func (t *Table) families(order []ID, r resolution) []Family {
 		for n < len(order) && home(order[n]) == name {
 			n++
 		}
-		families = append(families, Family{Name: name, Type: r.types[name], Series: order[:n:n]})
+		families = append(families, Family{Name: name, Help: t.help(name), Type: r.types[name], Series: order[:n:n]})
 		order = order[n:]
 	}
 	return families

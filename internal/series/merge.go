@@ -6,10 +6,10 @@ import (
 	"gitlab-metrics-exporter/internal/discover"
 )
 
-// neutral is the value that Merge leaves as it is when it merges it with
+// Neutral is the value that Merge leaves as it is when it merges it with
 // another: so the first value of a series is no special case. Minus zero is
 // that of addition, to the bit; plain zero would turn -0 into 0.
-func neutral(rule discover.Rule) float64 {
+func Neutral(rule discover.Rule) float64 {
 	if rule == discover.Sum {
 		return math.Copysign(0, -1)
 	}

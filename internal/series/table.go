@@ -19,6 +19,7 @@ package series
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
@@ -34,20 +35,30 @@ const None ID = 0
 // A ParseFunc parses the key of an entry of one on-disk format.
 type ParseFunc func(raw []byte, key *format.Key) error
 
-// A Source is one pass over the entries of one file, in file order. It knows
-// what the file's name says about all of them, in the terms of one [Table]. Get
-// it from [Table.Source].
-type Source struct {
-	kind  kind
-	pid   string
-	pidNo uint32
-	last  uint32 // number+1 of the key before, 0 if there is none
+// An Origin is what is known of all entries of a file beside what they say
+// themselves.
+type Origin struct {
+	File   discover.File
+	Labels []format.Label // that every series gets, for the sake of its directory
+	Help   string         // of the families, "" if keys say it, or nobody does
+	Bounds []string       // of buckets that every histogram has, whether an entry names them or not
 }
 
-// kind is a file's metric type and merge rule.
+// A Source is one pass over the entries of one file, in file order. It is an
+// Origin in the terms of one [Table]. Get it from [Table.Source].
+type Source struct {
+	Origin
+	kind    kind
+	space   uint32 // number of the labels
+	process uint32 // number of the labels and the process, if processes are kept apart
+	last    uint32 // number+1 of the key before, 0 if there is none
+}
+
+// kind is how a file's entries are read.
 type kind struct {
 	typ  discover.Type
 	rule discover.Rule
+	own  bool // see [discover.File.OwnCounts]
 }
 
 // A line is the text of one series: numbers of its sample name and of three
@@ -57,10 +68,12 @@ type line struct{ name, labels, pid, bound uint32 }
 // A record is what a Table keeps of a series beside its text. Like all that is
 // kept by series it has no pointers, so that the garbage collector passes by.
 type record struct {
-	sample uint32 // index into Table.samples
-	refs   uint32 // entries that name this series; 0 if it is gone
-	kind   kind   // of the file that named it first
-	placed bool   // it is in the order of the last layout
+	sample  uint32 // index into Table.samples
+	refs    uint32 // entries that name this series, or imply it; 0 if it is gone
+	count   ID     // of a bucket with its own count alone: the series of the total count
+	kind    kind   // of the file that named it first
+	placed  bool   // it is in the order of the last layout
+	implied bool   // no entry named it when it was numbered
 }
 
 // A Table numbers series and knows which of them are still there.
@@ -71,10 +84,11 @@ type Table struct {
 	seed maphash.Seed
 
 	keys     keys
-	follower []uint32      // by number of the key: number+1 of the one that came after it last
-	ofKey    []ID          // by number of the key: its series without process, or None
-	ofKeyPID map[uint64]ID // by number of the key and of the process
-	pids     map[string]uint32
+	follower []uint32          // by number of the key: number+1 of the one that came after it last
+	ofKey    [][]ID            // by number of the labels and the key: its series without process, or None
+	ofKeyPID map[uint64]ID     // by number of the key and of the process
+	spaces   map[string]uint32 // numbers of labels, by their text
+	pids     map[process]uint32
 
 	texts   texts            // parts of lines; number 0 is the empty one
 	bounds  map[uint32]bound // by number of the text
@@ -84,6 +98,9 @@ type Table struct {
 	lineNo  index  // number = ID
 	records []record
 	initial []float64
+
+	helps    map[string]string // by family
+	declared map[ID][]ID       // by total count: buckets that are there with it
 
 	sampleNames, labelNames spellings
 
@@ -104,6 +121,12 @@ type Table struct {
 	text     []byte     // reused
 }
 
+// A process is one whose series are kept apart.
+type process struct {
+	space uint32
+	pid   string
+}
+
 // A sample is a sample name within its declared family.
 type sample struct{ family, name string }
 
@@ -119,7 +142,10 @@ func NewTable() *Table {
 		seed:     maphash.MakeSeed(),
 		keys:     keys{index: newIndex()},
 		ofKeyPID: map[uint64]ID{},
-		pids:     map[string]uint32{},
+		spaces:   map[string]uint32{},
+		pids:     map[process]uint32{},
+		helps:    map[string]string{},
+		declared: map[ID][]ID{},
 		texts:    texts{index: newIndex()},
 		bounds:   map[uint32]bound{},
 		nameNo:   map[string]uint32{},
@@ -135,18 +161,27 @@ func NewTable() *Table {
 	return t
 }
 
-// Source starts a pass over entries of file.
-func (t *Table) Source(file discover.File) *Source {
-	s := &Source{kind: kind{file.Type, file.Rule}}
-	if file.Rule.PerProcess() {
-		number, known := t.pids[file.PID]
-		if !known {
-			number = uint32(len(t.pids))
-			t.pids[file.PID] = number
-		}
-		s.pid, s.pidNo = file.PID, number
+// Source starts a pass over the entries of a file.
+func (t *Table) Source(o Origin) *Source {
+	text, _, _ := wordLabels(nil, o.Labels, math.MaxInt, false)
+	s := &Source{Origin: o, kind: kind{o.File.Type, o.File.Rule, o.File.OwnCounts}, space: numberOf(t.spaces, string(text))}
+	if int(s.space) == len(t.ofKey) {
+		t.ofKey = append(t.ofKey, nil)
+	}
+	if o.File.PerProcess {
+		s.process = numberOf(t.pids, process{s.space, o.File.PID})
 	}
 	return s
+}
+
+// numberOf returns the number of a thing, which is the next one if it has none.
+func numberOf[T comparable](numbers map[T]uint32, thing T) uint32 {
+	number, known := numbers[thing]
+	if !known {
+		number = uint32(len(numbers))
+		numbers[thing] = number
+	}
+	return number
 }
 
 // Intern returns the series that an entry with the key raw belongs to, and
@@ -154,30 +189,31 @@ func (t *Table) Source(file discover.File) *Source {
 // parse, or says why a key makes no series.
 func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	number, hash, known := t.findKey(raw, from.last)
+	id := None
 	if known {
-		if id := t.find(number, from); id != None {
-			t.follow(from, number)
-			t.retain(id, from.kind)
-			return id, nil
-		}
+		id = t.find(number, from)
+	}
+	if id != None && t.records[id].kind.own == from.kind.own {
+		t.follow(from, number)
+		t.retain(id, from.kind)
+		return id, nil
 	}
 	id, err := t.learn(raw, from, parse)
 	if err != nil {
 		return None, err
 	}
+	if t.records[id].kind.own != from.kind.own {
+		t.mix(id, from.kind.typ)
+		return None, errOwnCounts
+	}
 	if !known {
 		number = t.keys.add(hash, raw)
-		t.ofKey = append(t.ofKey, None)
 		t.follower = append(t.follower, 0)
 		if len(raw) >= bulky {
 			t.bulk += len(raw)
 		}
 	}
-	if from.kind.rule.PerProcess() {
-		t.ofKeyPID[uint64(number)<<32|uint64(from.pidNo)] = id
-	} else {
-		t.ofKey[number] = id
-	}
+	t.note(number, from, id)
 	t.follow(from, number)
 	t.retain(id, from.kind)
 	return id, nil
@@ -207,11 +243,28 @@ func (t *Table) follow(from *Source, number uint32) {
 	from.last = number + 1
 }
 
+// find returns the series that was noted for a key, or None.
 func (t *Table) find(key uint32, from *Source) ID {
-	if from.kind.rule.PerProcess() {
-		return t.ofKeyPID[uint64(key)<<32|uint64(from.pidNo)]
+	if from.File.PerProcess {
+		return t.ofKeyPID[uint64(key)<<32|uint64(from.process)]
 	}
-	return t.ofKey[key]
+	if known := t.ofKey[from.space]; int(key) < len(known) {
+		return known[key]
+	}
+	return None
+}
+
+func (t *Table) note(key uint32, from *Source, id ID) {
+	if from.File.PerProcess {
+		t.ofKeyPID[uint64(key)<<32|uint64(from.process)] = id
+		return
+	}
+	known := t.ofKey[from.space]
+	for int(key) >= len(known) {
+		known = append(known, None)
+	}
+	known[key] = id
+	t.ofKey[from.space] = known
 }
 
 // learn returns the series that the key raw names, numbering it if it is new.
@@ -222,13 +275,17 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		w := wording{bound: t.text, flags: noLe | noQuantile}
 		w.note(format.Label{Name: leName, Value: le})
 		l.bound = t.bound(w)
-		return t.id(l, t.template.sample, from), nil
+		id := t.id(l, t.template.sample, from)
+		if from.kind.own && w.flags&hasLe != 0 && w.flags&badLe == 0 {
+			t.records[id].count = t.template.count
+		}
+		return id, nil
 	}
 	if err := parse(raw, &t.key); err != nil {
 		return None, err
 	}
 	inFile := t.key.Sample
-	w, text, err := word(t.text[:0], &t.key, from.kind.rule.PerProcess(), from.pid)
+	w, text, err := word(t.text[:0], &t.key, from.Origin)
 	t.text = text
 	if err != nil {
 		return None, err
@@ -236,9 +293,43 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	t.spell(inFile)
 	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.bound(w)}
 	sample := t.sample(l.name)
-	t.template.note(raw, &t.key, from, l, sample)
-	return t.id(l, sample, from), nil
+	t.explain(sample, from)
+	id := t.id(l, sample, from)
+	if from.kind.own {
+		t.imply(id, w, l, from)
+	}
+	t.template.note(raw, &t.key, from, l, sample, t.records[id].count)
+	return id, nil
 }
+
+// explain takes note of the help text of a sample's family. If several are said
+// it is the first in byte order: that does not depend on who was met first.
+func (t *Table) explain(sample uint32, from *Source) {
+	help, said := from.Help, from.Help != ""
+	if t.key.Help != nil {
+		help, said = string(t.key.Help), true
+	}
+	if !said {
+		return
+	}
+	family := t.samples[sample].family
+	if before, known := t.helps[family]; !known || help < before {
+		t.helps[family] = help
+		t.changed = true
+	}
+}
+
+// help returns the help text of a family.
+func (t *Table) help(family string) string {
+	if help, said := t.helps[family]; said {
+		return help
+	}
+	return noHelp
+}
+
+// noHelp is the help text of families of which nobody says one. It is what the
+// client libraries print then.
+const noHelp = "Multiprocess metric"
 
 // spell takes note of what names the key has, whose sample is called so in the
 // file.
@@ -276,7 +367,7 @@ func (t *Table) id(l line, sample uint32, from *Source) ID {
 	t.lineNo.add(hash, uint32(id))
 	t.lines = append(t.lines, l)
 	t.records = append(t.records, record{sample: sample, kind: from.kind})
-	t.initial = append(t.initial, neutral(from.kind.rule))
+	t.initial = append(t.initial, Neutral(from.kind.rule))
 	return id
 }
 
@@ -335,13 +426,18 @@ func (t *Table) rename(id ID, name uint32) {
 }
 
 func (t *Table) retain(id ID, kind kind) {
+	t.hold(id)
 	r := &t.records[id]
-	if r.refs++; r.refs == 1 {
-		t.live++
-		t.changed = true
-	}
 	if r.kind != kind {
 		t.mix(id, kind.typ)
+	}
+	if r.refs == 1 {
+		for _, bucket := range t.declared[id] {
+			t.hold(bucket)
+		}
+	}
+	if count := r.count; count != None {
+		t.retain(count, kind)
 	}
 }
 
@@ -363,8 +459,27 @@ func (t *Table) Release(id ID) {
 	if id == None {
 		return
 	}
+	t.drop(id)
 	r := &t.records[id]
-	if r.refs--; r.refs == 0 {
+	if r.refs == 0 {
+		for _, bucket := range t.declared[id] {
+			t.drop(bucket)
+		}
+	}
+	t.Release(r.count)
+}
+
+// hold counts one reason more for a series to be there, and nothing else; drop
+// takes that back.
+func (t *Table) hold(id ID) {
+	if t.records[id].refs++; t.records[id].refs == 1 {
+		t.live++
+		t.changed = true
+	}
+}
+
+func (t *Table) drop(id ID) {
+	if t.records[id].refs--; t.records[id].refs == 0 {
 		t.live--
 		t.lost, t.changed = true, true
 	}
@@ -408,7 +523,11 @@ func (t *Table) AppendInitial(values []float64) []float64 {
 // the series.
 func (t *Table) AppendEntries(counts []uint32) []uint32 {
 	for i := range t.records {
-		counts = append(counts, t.records[i].refs)
+		entries := t.records[i].refs
+		if t.records[i].implied {
+			entries = 0
+		}
+		counts = append(counts, entries)
 	}
 	return counts
 }

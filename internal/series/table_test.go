@@ -31,11 +31,11 @@ type tb interface {
 // source starts a pass over the entries of a file of the given name.
 func source(t tb, table *series.Table, file string) *series.Source {
 	t.Helper()
-	f, err := discover.Parse(file)
+	f, err := discover.Parse(file, discover.NoFormat)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return table.Source(f)
+	return table.Source(series.Origin{File: f})
 }
 
 // intern interns entries, each in a pass of its own.

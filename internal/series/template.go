@@ -16,11 +16,12 @@ type template struct {
 	to     int     // and ends
 	line   line
 	sample uint32
+	count  ID // see record
 }
 
 // note makes the key raw, which was parsed into key and is the given line, the
 // template if it can be one.
-func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sample uint32) {
+func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sample uint32, count ID) {
 	m.source = nil
 	for _, label := range key.Labels {
 		switch string(label.Name) {
@@ -28,7 +29,7 @@ func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sam
 			return // it shares a part with le
 		case "le":
 			if label.At > 0 {
-				m.source, m.line, m.sample = source, l, sample
+				m.source, m.line, m.sample, m.count = source, l, sample, count
 				m.raw = append(m.raw[:0], raw...)
 				m.from, m.to = label.At, label.At+len(label.Value)
 			}

@@ -49,13 +49,12 @@ const (
 
 // word finds the text that identifies a series: that of the text format, with
 // the labels in one fixed order, so that two keys name the same series exactly
-// if their texts are equal. perProcess adds the label pid. The text is appended
-// to dst.
+// if their texts are equal. The text is appended to dst.
 //
 // Names that the text format does not know are spelled with underscores, as
 // Prometheus' own escaping does by default.
-func word(dst []byte, key *format.Key, perProcess bool, pid string) (wording, []byte, error) {
-	if err := arrange(key, perProcess, pid); err != nil {
+func word(dst []byte, key *format.Key, from Origin) (wording, []byte, error) {
+	if err := arrange(key, from); err != nil {
 		return wording{}, dst, err
 	}
 	w := wording{name: key.Sample, value: math.NaN(), flags: noLe | noQuantile}
@@ -119,8 +118,8 @@ var (
 )
 
 // arrange brings the names in key into the form that pages know, and its
-// labels into their order. perProcess adds the label pid.
-func arrange(key *format.Key, perProcess bool, pid string) error {
+// labels into their order. It adds the labels of the origin.
+func arrange(key *format.Key, from Origin) error {
 	key.Sample = pageName(key.Sample)
 	for i := range key.Labels {
 		spellLabel(&key.Labels[i])
@@ -133,13 +132,28 @@ func arrange(key *format.Key, perProcess bool, pid string) error {
 			return errDuplicateLabel
 		}
 	}
-	if perProcess {
-		rename(key.Labels, pidName)
-		key.Labels = append(key.Labels, format.Label{Name: pidName, Value: []byte(pid)})
+	added := len(key.Labels)
+	for _, label := range from.Labels {
+		add(key, label)
+	}
+	if from.File.PerProcess {
+		add(key, format.Label{Name: pidName, Value: []byte(from.File.PID)})
+	}
+	if len(key.Labels) > added {
 		slices.SortFunc(key.Labels, byName)
 	}
 	return nil
 }
+
+// add adds a label, which another one of that name has to give way to.
+func add(key *format.Key, label format.Label) {
+	rename(key.Labels, label.Name)
+	key.Labels = append(key.Labels, label)
+	key.Plain = key.Plain && plain(label.Value)
+}
+
+// plain reports whether a value needs no escapes.
+func plain(value []byte) bool { return !bytes.ContainsAny(value, "\"\\\n") }
 
 // spellLabel gives a label the name that it is known by.
 func spellLabel(l *format.Label) {

@@ -1,10 +1,10 @@
 package clientmmap
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"io"
-	"math"
+
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // AppendKey appends the key of an entry, as the gem makes it: names sorted by
@@ -19,22 +19,11 @@ func AppendKey(dst []byte, family, sample string, names []string, values []any) 
 
 // AppendHeader appends the header of a file with used bytes of data, header
 // included.
-func AppendHeader(dst []byte, used int64) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(used))
-	return append(dst, 0, 0, 0, 0)
-}
+func AppendHeader(dst []byte, used int64) []byte { return frame.AppendHeader(dst, used) }
 
 // AppendEntry appends an entry to dst, whose length is a multiple of eight.
 func AppendEntry(dst, key []byte, value float64) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(key)))
-	dst = append(dst, key...)
-	dst = append(dst, "        "[:8-len(dst)%8]...)
-	return AppendValue(dst, value)
-}
-
-// AppendValue appends a value.
-func AppendValue(dst []byte, value float64) []byte {
-	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(value))
+	return Layout.AppendEntry(dst, key, value, 0)
 }
 
 // A Writer adds entries to a new file, in the order of steps that makes them
@@ -46,7 +35,7 @@ type Writer struct {
 }
 
 // NewWriter returns a Writer to file, which must be empty.
-func NewWriter(file io.WriterAt) *Writer { return &Writer{file: file, used: HeaderSize} }
+func NewWriter(file io.WriterAt) *Writer { return &Writer{file: file, used: frame.HeaderSize} }
 
 // Add adds an entry and returns the place of its value, for Set.
 func (w *Writer) Add(key []byte, value float64) (at int64, err error) {
@@ -56,12 +45,12 @@ func (w *Writer) Add(key []byte, value float64) (at int64, err error) {
 	}
 	w.used += int64(len(w.buf))
 	_, err = w.file.WriteAt(AppendHeader(nil, w.used), 0)
-	return w.used - valueSize, err
+	return w.used - Layout.ValueSize(), err
 }
 
 // Set changes the value at a place that Add returned.
 func (w *Writer) Set(at int64, value float64) error {
-	w.buf = AppendValue(w.buf[:0], value)
+	w.buf = frame.AppendFloat(w.buf[:0], value)
 	_, err := w.file.WriteAt(w.buf, at)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 func TestAppendKey(t *testing.T) {
@@ -90,6 +91,26 @@ func (f *diskFile) WriteAt(b []byte, at int64) (int, error) {
 		f.look(f.content)
 	}
 	return len(b), nil
+}
+
+// pair is an entry as a reader of the file sees it.
+type pair struct {
+	Key   string
+	Value float64
+}
+
+// read returns all entries of b and the text of the error after them.
+func read(b []byte) (entries []pair, damage string) {
+	at, used := int64(frame.HeaderSize), frame.Used(b)
+	for at < used {
+		e, err := clientmmap.Layout.At(b[at:], at, used)
+		if err != nil {
+			return entries, err.Error()
+		}
+		entries = append(entries, pair{string(b[e.Key:e.KeyTo]), frame.Float(b[e.Value:e.End])})
+		at = e.End
+	}
+	return entries, ""
 }
 
 // Whatever is added and set, a reader at any moment finds what was complete

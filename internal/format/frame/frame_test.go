@@ -1,4 +1,4 @@
-package clientmmap_test
+package frame_test
 
 import (
 	"encoding/binary"
@@ -13,7 +13,11 @@ import (
 
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
+
+// bare is the layout of most tests here.
+var bare = clientmmap.Layout
 
 // pair is an entry as a reader of the file sees it.
 type pair struct {
@@ -47,11 +51,11 @@ func withLength(b []byte, at int, length uint32) []byte {
 
 // read returns all entries of b and the text of the error after them.
 func read(b []byte) (entries []pair, damage string) {
-	for e, err := range clientmmap.All(b) {
+	for e, err := range bare.All(b) {
 		if err != nil {
 			return entries, err.Error()
 		}
-		entries = append(entries, pair{string(b[e.Key:e.KeyTo]), clientmmap.Float(b[e.Value:e.End])})
+		entries = append(entries, pair{string(b[e.Key:e.KeyTo]), frame.Float(b[e.Value:e.End])})
 	}
 	return entries, ""
 }
@@ -75,7 +79,7 @@ func TestUsed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := clientmmap.Used([]byte(tt.header)); got != tt.want {
+			if got := frame.Used([]byte(tt.header)); got != tt.want {
 				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
@@ -99,7 +103,7 @@ func TestValueOffset(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := clientmmap.ValueOffset(tt.at, tt.keyLen); got != tt.want {
+			if got := frame.ValueOffset(tt.at, tt.keyLen, bare.Slack()); got != tt.want {
 				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
@@ -111,7 +115,7 @@ func TestValueOffsetAligns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		at := 8 * rapid.Int64Range(1, 1<<29).Draw(t, "eighths")
 		keyLen := rapid.Uint32().Draw(t, "key length")
-		value := clientmmap.ValueOffset(at, keyLen)
+		value := frame.ValueOffset(at, keyLen, bare.Slack())
 		if spaces := value - at - 4 - int64(keyLen); value%8 != 0 || spaces < 1 || spaces > 8 {
 			t.Errorf("value is at %d, after %d spaces", value, spaces)
 		}
@@ -119,13 +123,13 @@ func TestValueOffsetAligns(t *testing.T) {
 }
 
 func TestAt(t *testing.T) {
-	const header = clientmmap.HeaderSize
+	const header = frame.HeaderSize
 	length := func(n uint32) string { return string(binary.LittleEndian.AppendUint32(nil, n)) }
 	tests := []struct {
 		name     string
 		head     string
 		at, used int64
-		want     clientmmap.Entry
+		want     frame.Entry
 		err      string
 	}{
 		{name: "no data", at: header, used: header},
@@ -136,17 +140,17 @@ func TestAt(t *testing.T) {
 		{name: "used 13", head: length(1) + "k", at: header, used: 13,
 			err: "offset 8: entry of 16 bytes passes the end of the data, 5 bytes away"},
 		{name: "smallest entry", head: length(1), at: header, used: 24,
-			want: clientmmap.Entry{Key: 12, KeyTo: 13, Value: 16, End: 24}},
+			want: frame.Entry{Key: 12, KeyTo: 13, Value: 16, End: 24}},
 		{name: "1 space", head: length(3), at: header, used: 24,
-			want: clientmmap.Entry{Key: 12, KeyTo: 15, Value: 16, End: 24}},
+			want: frame.Entry{Key: 12, KeyTo: 15, Value: 16, End: 24}},
 		{name: "8 spaces", head: length(4), at: header, used: 32,
-			want: clientmmap.Entry{Key: 12, KeyTo: 16, Value: 24, End: 32}},
+			want: frame.Entry{Key: 12, KeyTo: 16, Value: 24, End: 32}},
 		{name: "ends 1 byte late", head: length(4), at: header, used: 31,
 			err: "offset 8: entry of 24 bytes passes the end of the data, 23 bytes away"},
 		{name: "in the middle", head: length(76), at: 104, used: 4096,
-			want: clientmmap.Entry{Key: 108, KeyTo: 184, Value: 192, End: 200}},
+			want: frame.Entry{Key: 108, KeyTo: 184, Value: 192, End: 200}},
 		{name: "longest key", head: length(16 << 20), at: header, used: 16777240,
-			want: clientmmap.Entry{Key: 12, KeyTo: 16777228, Value: 16777232, End: 16777240}},
+			want: frame.Entry{Key: 12, KeyTo: 16777228, Value: 16777232, End: 16777240}},
 		{name: "longest key, 1 byte short", head: length(16 << 20), at: header, used: 16777239,
 			err: "offset 8: entry of 16777232 bytes passes the end of the data, 16777231 bytes away"},
 		{name: "longer than any key", head: length(16<<20 + 1), at: header, used: math.MaxUint32,
@@ -159,7 +163,7 @@ func TestAt(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := clientmmap.At([]byte(tt.head), tt.at, tt.used)
+			got, err := bare.At([]byte(tt.head), tt.at, tt.used)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -172,6 +176,47 @@ func TestAt(t *testing.T) {
 		})
 	}
 }
+
+// Every layout finds what it wrote, whatever the keys' lengths are, and no file
+// is taken for one of a layout whose values have another size.
+func TestLayouts(t *testing.T) {
+	for _, l := range layouts {
+		b, want := frame.AppendHeader(nil, 0), []pair{}
+		for n := range 40 {
+			key := strings.Repeat("k", n+1)
+			b = l.AppendEntry(b, []byte(key), float64(n), 1e9)
+			want = append(want, pair{key, float64(n)})
+		}
+		b = withUsed(b, uint32(len(b)))
+		var got []pair
+		for e, err := range l.All(b) {
+			if err != nil {
+				t.Fatalf("%+v: %v", l, err)
+			}
+			got = append(got, pair{strings.TrimRight(string(b[e.Key:e.KeyTo]), " "), frame.Float(b[e.Value:])})
+			if l.Stamped && frame.Float(b[e.Value+8:e.End]) != 1e9 {
+				t.Fatalf("%+v: timestamp of entry %+v is %v", l, e, frame.Float(b[e.Value+8:e.End]))
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%+v: -want +got:\n%s", l, diff)
+		}
+		other := l
+		other.Stamped = !l.Stamped
+		n := 0
+		for _, err := range other.All(b) {
+			if n++; err != nil {
+				n = 0
+			}
+		}
+		if n > 0 {
+			t.Errorf("a file of layout %+v can be read as one of %+v", l, other)
+		}
+	}
+}
+
+// layouts are all that there are.
+var layouts = []frame.Layout{{}, {Stamped: true}, {Bare: true}, {Bare: true, Stamped: true}}
 
 func errorText(damage *format.Damage) string {
 	if damage == nil {
@@ -266,7 +311,7 @@ func TestAll(t *testing.T) {
 func TestAllOfACutFile(t *testing.T) {
 	whole := image(pair{"123", 1}, pair{"1234", 2}, pair{strings.Repeat("k", 77), 3}, pair{`["m","m",[],[]]`, 4})
 	ends := []int{8} // of entries
-	for e := range clientmmap.All(whole) {
+	for e := range bare.All(whole) {
 		ends = append(ends, int(e.End))
 	}
 	before := func(at int) int { // entries that end at or before at
@@ -278,7 +323,7 @@ func TestAllOfACutFile(t *testing.T) {
 	}
 	for at := range len(whole) {
 		want, wantReason := before(at), format.Truncated
-		if at < clientmmap.HeaderSize {
+		if at < frame.HeaderSize {
 			wantReason = ""
 		}
 		if got, reason := count(t, whole[:at]); got != want || reason != wantReason {
@@ -299,7 +344,7 @@ func TestAllOfACutFile(t *testing.T) {
 // count returns the number of entries in b and the reason why they end early.
 func count(t testing.TB, b []byte) (n int, reason format.Reason) {
 	t.Helper()
-	for _, err := range clientmmap.All(b) {
+	for _, err := range bare.All(b) {
 		if err == nil {
 			n++
 			continue
@@ -316,7 +361,7 @@ func count(t testing.TB, b []byte) (n int, reason format.Reason) {
 // A caller that has seen enough is not called again.
 func TestAllStops(t *testing.T) {
 	n := 0
-	for range clientmmap.All(image(pair{"1", 1}, pair{"2", 2})) {
+	for range bare.All(image(pair{"1", 1}, pair{"2", 2})) {
 		n++
 		break
 	}
@@ -337,7 +382,7 @@ func TestAllAllocatesNothingPerEntry(t *testing.T) {
 	} {
 		drain := func(b []byte) float64 {
 			return testing.AllocsPerRun(10, func() {
-				for range clientmmap.All(b) {
+				for range bare.All(b) {
 				}
 			})
 		}
@@ -360,45 +405,48 @@ func FuzzAll(f *testing.F) {
 		withLength(sound, 8, 0), withLength(sound, 8, math.MaxInt32), withLength(sound, 8, 1<<31), withLength(sound, 8, 0xfffffff4),
 		append(slices.Clone(sound), make([]byte, 100)...),
 	} {
-		f.Add(seed)
+		for which := range layouts {
+			f.Add(seed, uint8(which))
+		}
 	}
-	f.Fuzz(func(t *testing.T, file []byte) {
-		used := clientmmap.Used(file)
+	f.Fuzz(func(t *testing.T, file []byte, which uint8) {
+		l := layouts[which%4]
+		used := frame.Used(file)
 		limit := min(used, int64(len(file)))
 		var damage *format.Damage
-		var entries []clientmmap.Entry
-		end := int64(clientmmap.HeaderSize)
-		for e, err := range clientmmap.All(file) {
+		var entries []frame.Entry
+		end := int64(frame.HeaderSize)
+		for e, err := range l.All(file) {
 			if damage != nil {
 				t.Fatalf("%v is not the end", damage)
 			}
 			if err != nil {
-				if !errors.As(err, &damage) || e != (clientmmap.Entry{}) {
+				if !errors.As(err, &damage) || e != (frame.Entry{}) {
 					t.Fatalf("entry %+v with error %T %v", e, err, err)
 				}
 				continue
 			}
-			if e.Key != end+4 || e.KeyTo <= e.Key || e.Value <= e.KeyTo || e.Value%8 != 0 || e.End != e.Value+8 || e.End > limit {
+			if e.Key != end+4 || e.KeyTo <= e.Key || e.Value < e.KeyTo || l.Bare && e.Value == e.KeyTo || e.Value%8 != 0 || e.End != e.Value+l.ValueSize() || e.End > limit {
 				t.Fatalf("entry %+v after offset %d of %d", e, end, limit)
 			}
 			end = e.End
 			entries = append(entries, e)
 		}
 		truncated := damage != nil && damage.Reason == format.Truncated
-		if len(file) >= clientmmap.HeaderSize && truncated != (used > limit) {
+		if len(file) >= frame.HeaderSize && truncated != (used > limit) {
 			t.Errorf("used %d of %d bytes: damage is %v", used, len(file), damage)
 		}
 
-		at := int64(clientmmap.HeaderSize)
+		at := int64(frame.HeaderSize)
 		for _, want := range entries {
-			got, err := clientmmap.At(file[at:at+4:at+4], at, limit)
+			got, err := l.At(file[at:at+4:at+4], at, limit)
 			if err != nil || got != want {
 				t.Fatalf("At(%d) is %+v, %v; All has %+v", at, got, err, want)
 			}
 			at = got.End
 		}
-		last, err := clientmmap.At(file[min(at, limit):limit], at, limit)
-		if last != (clientmmap.Entry{}) {
+		last, err := l.At(file[min(at, limit):limit], at, limit)
+		if last != (frame.Entry{}) {
 			t.Errorf("At(%d) is %+v, but All ends there", at, last)
 		}
 		if used <= limit && (err == nil) != (damage == nil) {

@@ -2,6 +2,7 @@
 
 require 'metrics_server/application'
 require 'metrics_server/configuration'
+require 'metrics_server/direct_file_store_metadata'
 require 'metrics_server/errors'
 require 'metrics_server/health_check'
 require 'metrics_server/launch'

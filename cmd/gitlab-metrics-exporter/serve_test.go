@@ -46,7 +46,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/api/v1/status/build", 200, "application/json", "", `{"version":"` + version + `","revision":"`},
 		{"GET", "/api/v1/status/runtime", 200, "application/json", "", `"uptime_seconds":`},
 		{"GET", "/api/v1/status/scrapes", 200, "application/json", "", `"series":1,"ok":true,"partial":false}`},
-		{"GET", "/api/v1/status/files", 200, "application/json", "", `"directory":"` + dir + `"`},
+		{"GET", "/api/v1/status/files", 200, "application/json", "", `"path":"` + dir + `"`},
 		{"GET", "/api/v1/status/damage", 200, "application/json", "", `{"damaged":0,`},
 		{"GET", "/api/v1/status/cardinality", 200, "application/json", "", `"name":"requests_total","type":"counter","series":1,"samples":1,"growth":0,`},
 		{"HEAD", "/api/v1/status/cardinality", 200, "application/json", "", ""},
@@ -278,7 +278,7 @@ func TestDirectoryComesAndGoes(t *testing.T) {
 		t.Error("the metrics of a directory that is gone are still there")
 	}
 	// Once when it begins and once when it ends, not for each scrape.
-	s.waitFor(`(?s)cannot be read.*is read in full again.*cannot be read`, s.stderr.String)
+	s.waitFor(`(?s)cannot be read.*can be read again.*cannot be read`, s.stderr.String)
 	if n := strings.Count(s.stderr.String(), "cannot be read"); n != 2 {
 		t.Errorf("the log says %d times that the directory cannot be read, want 2%s", n, s.said())
 	}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 
@@ -17,17 +19,17 @@ func addCheck(app *kingpin.Application, t terminal) (string, func() error) {
 number of entries that a page shows of them, and their state. What is damaged follows below, with the place.
 
 Exit status: 0 if all is well, 1 if anything is damaged.`)
-	dir := dirArg(command)
-	return command.FullCommand(), func() error { return check(directory(*dir), t) }
+	r := readingOf(command)
+	return command.FullCommand(), func() error { return check(r, t) }
 }
 
-func check(dir string, t terminal) error {
-	snapshot, err := look(dir)
+func check(r *reading, t terminal) error {
+	snapshot, err := look(r)
 	if err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FILE\tTYPE\tMODE\tPID\tSIZE\tUSED\tENTRIES\tSTATE")
+	fmt.Fprintln(table, "FILE\tFORMAT\tTYPE\tMODE\tPID\tSIZE\tUSED\tENTRIES\tSTATE")
 	entries := 0
 	var damaged []collect.File
 	for _, f := range snapshot.Files {
@@ -35,30 +37,40 @@ func check(dir string, t terminal) error {
 		if f.Damage != nil {
 			damaged = append(damaged, f)
 		}
-		fmt.Fprintln(table, row(f))
+		fmt.Fprintln(table, row(snapshot.Path(f), f))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for _, f := range damaged {
-		fmt.Fprintf(t.out, "\n%s: %v\n", printable(f.Name), f.Damage)
+		fmt.Fprintf(t.out, "\n%s: %v\n", printable(snapshot.Path(f)), f.Damage)
 		if f.BadKeys > 0 {
-			fmt.Fprintf(t.out, "%s: %d entries are absent because of their key\n", printable(f.Name), f.BadKeys)
+			fmt.Fprintf(t.out, "%s: %d entries are absent because of their key\n", printable(snapshot.Path(f)), f.BadKeys)
 		}
 	}
+	printDirs(t.out, snapshot)
 	fmt.Fprintf(t.out, "\n%d files, %d damaged, %d entries, %d series", len(snapshot.Files), len(damaged), entries, snapshot.Layout.Len())
 	if n := snapshot.Layout.Conflicts; n > 0 {
 		fmt.Fprintf(t.out, ", %d families that files disagree about", n)
 	}
 	fmt.Fprintln(t.out)
-	if len(damaged) > 0 {
+	if len(damaged) > 0 || slices.ContainsFunc(snapshot.Dirs, func(d collect.Dir) bool { return d.Err != nil }) {
 		return errDamaged
 	}
 	return nil
 }
 
+// printDirs names the directories that cannot be read.
+func printDirs(out io.Writer, s *collect.Snapshot) {
+	for _, dir := range s.Dirs {
+		if dir.Err != nil {
+			fmt.Fprintf(out, "\n%s: %v\n", printable(dir.Path), dir.Err)
+		}
+	}
+}
+
 // row is a file's line in the table.
-func row(f collect.File) string {
+func row(path string, f collect.File) string {
 	typ, mode, pid := f.Type.String(), "-", "-"
 	if f.PerProcess {
 		pid = printable(f.PID)
@@ -69,7 +81,7 @@ func row(f collect.File) string {
 	if f.Damage != nil && f.Damage.Reason == format.BadName {
 		typ = "-"
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s", printable(f.Name), typ, mode, pid, f.Size, f.Used, f.Entries, state(f))
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s", printable(path), f.Format, typ, mode, pid, f.Size, f.Used, f.Entries, state(f))
 }
 
 func state(f collect.File) string {

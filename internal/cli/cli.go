@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
@@ -91,19 +90,4 @@ func (t terminal) exitCode(err error) int {
 		return misused
 	}
 	return failed
-}
-
-// dirArg adds the argument that names a directory of metric files.
-func dirArg(command *kingpin.CmdClause) *string {
-	return command.Arg("dir", "Directory of the metric files. Default: $"+dirVariable+", else $"+gemVariable+".").String()
-}
-
-// directory returns dir, or what the environment says.
-func directory(dir string) string {
-	for _, name := range []string{dirVariable, gemVariable} {
-		if dir == "" {
-			dir = os.Getenv(name)
-		}
-	}
-	return dir
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/fleet"
 )
 
@@ -43,11 +44,11 @@ func demo(s *settings, processes int, t terminal) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s.dir = dir
 	c, err := s.config()
 	if err != nil {
 		return err
 	}
+	c.engine.Dirs = []collect.Directory{{Path: dir}}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	ready, played := make(chan struct{}), make(chan error, 1)

@@ -18,23 +18,29 @@ import (
 func addDump(app *kingpin.Application, t terminal) (string, func() error) {
 	command := app.Command("dump", "Print the raw entries of one metric file.").
 		HelpLong(`Prints the entries of one metric file as they stand in it, in order: where the value is, in bytes from the start
-of the file, the key, and the value.
+of the file, the key, the value, and the timestamp behind it if the format has one.
 
 With --format=json each entry is a JSON object on a line of its own, its value a number, or one of the strings
 "NaN", "+Inf" and "-Inf".
 
 Exit status: 0 if the file is sound, 1 if it is damaged; what comes before the damage is printed.`)
 	format := command.Flag("format", "How to print: text, json.").Default("text").Enum("text", "json")
+	r := &reading{}
+	r.flags(command)
 	file := command.Arg("file", "Metric file.").Required().String()
 	return command.FullCommand(), func() error {
 		printers := map[string]func(io.Writer, collect.Entry) error{"text": printText, "json": printJSON}
-		return dump(*file, t, printers[*format])
+		c, err := r.config()
+		if err != nil {
+			return err
+		}
+		return dump(*file, c.Format, t, printers[*format])
 	}
 }
 
-func dump(path string, t terminal, print func(io.Writer, collect.Entry) error) error {
+func dump(path string, format discover.Format, t terminal, print func(io.Writer, collect.Entry) error) error {
 	out := bufio.NewWriter(t.out)
-	err := collect.Walk(path, discover.NoFormat, func(e collect.Entry) error { return print(out, e) })
+	err := collect.Walk(path, format, func(e collect.Entry) error { return print(out, e) })
 	if flushed := out.Flush(); err == nil {
 		err = flushed
 	}
@@ -49,16 +55,21 @@ func printText(w io.Writer, e collect.Entry) error {
 	if !utf8.ValidString(key) {
 		key = strconv.Quote(key)
 	}
-	_, err := fmt.Fprintf(w, "%d\t%s\t%s\n", e.Offset, key, formatValue(e.Value))
+	stamp := ""
+	if e.Stamped {
+		stamp = "\t" + strconv.FormatFloat(e.Stamp, 'f', -1, 64)
+	}
+	_, err := fmt.Fprintf(w, "%d\t%s\t%s%s\n", e.Offset, key, formatValue(e.Value), stamp)
 	return err
 }
 
 // printJSON prints an entry as one line. Bytes of a key that are not UTF-8 are
 // shown as U+FFFD, as JSON has no others.
 func printJSON(w io.Writer, e collect.Entry) error {
-	var value any = e.Value
-	if math.IsNaN(e.Value) || math.IsInf(e.Value, 0) {
-		value = formatValue(e.Value)
+	value := jsonValue(e.Value)
+	var stamp any
+	if e.Stamped {
+		stamp = jsonValue(e.Stamp)
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
@@ -66,7 +77,16 @@ func printJSON(w io.Writer, e collect.Entry) error {
 		Offset int64  `json:"offset"`
 		Key    string `json:"key"`
 		Value  any    `json:"value"`
-	}{e.Offset, string(e.Key), value})
+		Stamp  any    `json:"timestamp,omitempty"`
+	}{e.Offset, string(e.Key), value, stamp})
+}
+
+// jsonValue returns a number, or the text of one that JSON does not have.
+func jsonValue(v float64) any {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return formatValue(v)
+	}
+	return v
 }
 
 func formatValue(v float64) string {

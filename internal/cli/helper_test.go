@@ -14,7 +14,7 @@ func clearEnvironment(t *testing.T) {
 	t.Helper()
 	for _, setting := range os.Environ() {
 		name, value, _ := strings.Cut(setting, "=")
-		if !strings.HasPrefix(name, "GME_") && name != gemVariable {
+		if !strings.HasPrefix(name, "GME_") && name != rubyVariable && name != pythonVariable {
 			continue
 		}
 		t.Setenv(name, value) // puts it back when the test ends

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -40,11 +41,11 @@ in gme_mmap_damaged_files and named in the log, once.
 
 SIGTERM and SIGINT end it, SIGHUP opens the log file again.`)
 	s := &settings{}
-	command.Flag("mmap.dir", "Directory of the metric files. Default: $"+gemVariable+".").
-		Envar(dirVariable).PlaceHolder("DIR").StringVar(&s.dir)
+	command.Flag("mmap.dir", `Directory of the metric files, or DIR{app="web"} to add labels to its series. Repeatable. Default: $`+
+		rubyVariable+", else $"+pythonVariable+". ($"+dirVariable+")").
+		PlaceHolder("DIR").StringsVar(&s.dirs)
 	s.flags(command)
 	return command.FullCommand(), func() error {
-		s.dir = directory(s.dir)
 		c, err := s.config()
 		if err != nil {
 			return err
@@ -71,7 +72,10 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	engine := c.engine.Engine()
 	probes := probe.New(c.probes, engine, log)
 	c.web.Scrape, c.web.Survey, c.web.Log = probes.ScrapeOnly, probes.Survey, log
-	c.web.Build, c.web.Directory = build(), c.engine.Dir
+	c.web.Build = build()
+	for _, dir := range c.engine.Dirs {
+		c.web.Directories = append(c.web.Directories, dir.Path)
+	}
 	handler, err := web.NewHandler(c.web)
 	if err != nil {
 		return err
@@ -84,8 +88,8 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	if ctx, err = watchParent(ctx, c.parentPID, log); err != nil {
 		return err
 	}
-	log.Info("Serving metrics", "version", version.Version, "dir", c.engine.Dir, "probes", c.probes, "path", c.web.TelemetryPath)
-	if c.engine.Dir == "" {
+	log.Info("Serving metrics", "version", version.Version, "dir", strings.Join(c.web.Directories, " "), "probes", c.probes, "path", c.web.TelemetryPath)
+	if len(c.engine.Dirs) == 0 {
 		log.Warn("No metrics directory is configured: set --mmap.dir or " + dirVariable)
 	}
 	return server.Serve(ctx)

@@ -16,16 +16,13 @@ import (
 	"gitlab-metrics-exporter/internal/web"
 )
 
-// Variables that are read outside of flags.
-const (
-	dirVariable  = "GME_MMAP_METRICS_DIR"
-	gemVariable  = "prometheus_multiproc_dir" // the client library's own
-	hostVariable = "GME_SERVER_HOST"
-)
+// hostVariable is read outside of flags: empty, it has a meaning.
+const hostVariable = "GME_SERVER_HOST"
 
 // settings are the flags of a server, as given; config is what they mean.
 type settings struct {
-	dir, probes                  string
+	reading
+	probes                       string
 	host, port                   string
 	hostSet                      bool
 	certFile, certKey            string
@@ -51,6 +48,7 @@ type config struct {
 
 // flags adds the flags of a server to a command.
 func (s *settings) flags(c *kingpin.CmdClause) {
+	s.reading.flags(c)
 	c.Flag("probes", "What the page shows, comma-separated: "+strings.Join(probe.Known, ", ")+".").
 		Envar("GME_PROBES").Default("self,mmap,mmap_stats").StringVar(&s.probes)
 
@@ -96,8 +94,7 @@ func (s *settings) flags(c *kingpin.CmdClause) {
 // config checks the settings.
 func (s *settings) config() (config, error) {
 	c := config{
-		engine: collect.Config{Dir: s.dir, Births: s.created},
-		log:    logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
+		log: logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
 		listening: web.Listening{
 			Addresses: s.addresses, Systemd: s.systemd, ConfigFile: s.configFile,
 			CertFile: s.certFile, KeyFile: s.certKey, OpenHealth: s.openHealth,
@@ -105,6 +102,10 @@ func (s *settings) config() (config, error) {
 		web: web.Config{TelemetryPath: s.telemetryPath, Pprof: s.pprof, OpenMetrics: s.openMetrics},
 	}
 	var err error
+	if c.engine, err = s.reading.config(); err != nil {
+		return config{}, err
+	}
+	c.engine.Births = s.created
 	if c.probes, err = probe.Parse(s.probes); err != nil {
 		return config{}, wrong("probes", "GME_PROBES", s.probes, "%v; known are %s", err, strings.Join(probe.Known, ", "))
 	}

@@ -209,21 +209,48 @@ func TestWrong(t *testing.T) {
 	}
 }
 
-func TestDirectory(t *testing.T) {
+func TestDirectories(t *testing.T) {
+	one, two := collect.Directory{Path: "/a"}, collect.Directory{Path: "/b", Labels: []collect.Label{{Name: "app", Value: "x,\"}"}, {Name: "b", Value: "2"}}}
 	tests := []struct {
-		argument, ours, library, want string
+		name               string
+		named              []string
+		ours, ruby, python string
+		want               []collect.Directory
 	}{
-		{"", "", "", ""},
-		{"", "", "library", "library"},
-		{"", "ours", "library", "ours"},
-		{"argument", "ours", "library", "argument"},
+		{name: "none"},
+		{name: "Python's variable", python: "/a", want: []collect.Directory{one}},
+		{name: "Ruby's variable", ruby: "/a", python: "/c", want: []collect.Directory{one}},
+		{name: "ours", ours: "/a", ruby: "/c", want: []collect.Directory{one}},
+		{name: "several", ours: "/a\n\n/b{app=\"x,\\\"}\", b = \"2\" ,}\n", want: []collect.Directory{one, two}},
+		{name: "named", named: []string{"/b{app=\"x,\\\"}\",b=\"2\"}", "/a"}, ours: "/c", want: []collect.Directory{two, one}},
+		{name: "no labels", named: []string{"/a{}"}, want: []collect.Directory{one}},
+		{name: "not labels", named: []string{"/a{b"}, want: []collect.Directory{{Path: "/a{b"}}},
+		{name: "a variable of a library", ruby: `/a{b="c"}`, want: []collect.Directory{{Path: `/a{b="c"}`}}},
 	}
 	clearEnvironment(t)
 	for _, tt := range tests {
 		t.Setenv(dirVariable, tt.ours)
-		t.Setenv(gemVariable, tt.library)
-		if got := directory(tt.argument); got != tt.want {
-			t.Errorf("%+v: got %q", tt, got)
+		t.Setenv(rubyVariable, tt.ruby)
+		t.Setenv(pythonVariable, tt.python)
+		got, err := directories(tt.named)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestWrongDirectories(t *testing.T) {
+	clearEnvironment(t)
+	for _, named := range [][]string{
+		{"/a", "/a"}, {"/a", `/a/{b="c"}`}, {`{a="b"}`}, {"/a{b}"}, {"/a{b=c}"}, {"/a{b='c'}"}, {`/a{b="c" d="e"}`}, {`/a{b="c"d}`},
+		{`/a{b="c",b="d"}`}, {`/a{le="1"}`}, {`/a{pid="1"}`}, {`/a{quantile="1"}`}, {`/a{__name__="x"}`}, {`/a{a.b="c"}`}, {`/a{="c"}`},
+		{`/a{b=""}`}, {`/a{b="\xff"}`}, {`/a{b="c}`},
+	} {
+		if got, err := directories(named); !errors.As(err, new(usageError)) {
+			t.Errorf("%q: %v, %v", named, got, err)
 		}
 	}
 }

@@ -35,18 +35,18 @@ cannot be read.`)
 		Default(string(cardinality.BySeries)).Enum(cardinality.Orders...)
 	limit := command.Flag("limit", "How many families and labels to show; 0 means all.").Default("20").String()
 	format := command.Flag("format", "How to print: text, json.").Default("text").Enum("text", "json")
-	dir := dirArg(command)
+	r := readingOf(command)
 	return command.FullCommand(), func() error {
 		n, err := strconv.Atoi(*limit)
 		if err != nil || n < 0 {
 			return misuse("--limit is %q: must be a number, 0 or more", *limit)
 		}
-		return top(directory(*dir), t, cardinality.Order(*order), n, *format == "json")
+		return top(r, t, cardinality.Order(*order), n, *format == "json")
 	}
 }
 
-func top(dir string, t terminal, by cardinality.Order, limit int, asJSON bool) error {
-	snapshot, err := look(dir)
+func top(r *reading, t terminal, by cardinality.Order, limit int, asJSON bool) error {
+	snapshot, err := look(r)
 	if err != nil {
 		return err
 	}

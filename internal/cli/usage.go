@@ -24,7 +24,7 @@ usage: {{.App.Name}}{{template "FormatUsage" .App}}
 {{if not .Context.SelectedCommand -}}
 Commands (NAME --help says more of each; serve is meant where none is named):
 {{range .App.Commands}}{{if not .Hidden}}
-  {{.Name}}{{range .Args}}{{if not .Required}} [{{end}}{{if .Required}} {{end}}<{{.Name}}>{{if not .Required}}]{{end}}{{end}}
+  {{.Name}}{{range .Args}}{{if not .Required}} [{{end}}{{if .Required}} {{end}}<{{.Name}}>{{if .Value|IsCumulative}}...{{end}}{{if not .Required}}]{{end}}{{end}}
       {{.Help}}
 {{end}}{{end}}
 {{end -}}

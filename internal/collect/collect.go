@@ -1,12 +1,12 @@
-// Package collect reads a directory of metric files and adds them up: the
-// engine behind every scrape.
+// Package collect reads directories of metric files and adds them up: the engine
+// behind every scrape.
 //
 // It decodes once and afterwards only reads values. What it keeps between
 // scrapes is a [series.Table] of all distinct series, and for each file a
 // column: where each value is and which series it belongs to, about five bytes
 // an entry. A scrape then
 //
-//  1. lists the directory,
+//  1. lists the directories,
 //  2. reads each file's used bytes through a small window, picks the values at
 //     the known places, checks on the way that the places are still right, and
 //     decodes only what lies beyond them,
@@ -20,7 +20,8 @@
 // entries or series.
 //
 // A file that is damaged, or cannot be read, is absent from there on and
-// described in the snapshot; it never fails the scrape.
+// described in the snapshot; it never fails the scrape. Nor does a directory, as long
+// as there is another.
 package collect
 
 import (
@@ -36,8 +37,15 @@ import (
 // directory.
 var ErrNoDirectory = errors.New("no metrics directory is configured")
 
-// An Engine collects one directory. Its methods may be called concurrently;
-// collections then follow each other.
+// An UnreadableError is returned by [Engine.Collect] if not one directory can be
+// read: why, in the order of the directories.
+type UnreadableError struct{ Errs []error }
+
+func (e *UnreadableError) Error() string   { return errors.Join(e.Errs...).Error() }
+func (e *UnreadableError) Unwrap() []error { return e.Errs }
+
+// An Engine collects one directory, or several as if they were one. Its methods may
+// be called concurrently; collections then follow each other.
 type Engine struct {
 	Config
 	busy chan struct{}  // holds one token while a collection runs
@@ -45,7 +53,7 @@ type Engine struct {
 
 	// The rest belongs to the collection that runs.
 	table    *series.Table
-	files    map[string]*file
+	sources  []*source
 	scanners []*scanner
 }
 
@@ -56,19 +64,35 @@ const maxScanners = 5
 
 // A Config says what an engine is to do.
 type Config struct {
-	// Dir is the directory, which may not exist yet. Empty stands for none.
-	Dir string
+	Dirs []Directory
 
-	// Format is the one that files in .db are in; if it is NoFormat, they say so
-	// themselves.
+	// Format is the one that files are in, others are ignored; if it is NoFormat,
+	// each file says so itself.
 	Format discover.Format
 
 	// Births makes snapshots know when series began: eight bytes for each.
 	Births bool
 }
 
-// New returns an engine for dir; see [Config].
-func New(dir string) *Engine { return Config{Dir: dir}.Engine() }
+// A Directory has metric files. It may not exist yet.
+type Directory struct {
+	Path string
+
+	// Labels are added to every series of its files. A label of theirs that has
+	// such a name is renamed. Names must be classic, and not le, quantile or pid.
+	Labels []Label
+}
+
+// A Label is a name and a value.
+type Label struct{ Name, Value string }
+
+// New returns an engine for one directory; an empty dir stands for none.
+func New(dir string) *Engine {
+	if dir == "" {
+		return Config{}.Engine()
+	}
+	return Config{Dirs: []Directory{{Path: dir}}}.Engine()
+}
 
 // Engine returns an engine that does what c says.
 func (c Config) Engine() *Engine {
@@ -80,12 +104,16 @@ func (c Config) Engine() *Engine {
 	for range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
 		e.scanners = append(e.scanners, &scanner{window: newWindow()})
 	}
+	for _, dir := range c.Dirs {
+		e.sources = append(e.sources, newSource(dir))
+	}
 	e.reset()
 	return e
 }
 
-// Collect reads the directory as it is now. The error is that of ctx, or says
-// that the directory cannot be listed. The caller releases the snapshot.
+// Collect reads the directories as they are now. What of them cannot be read is
+// missing, and the snapshot says why. The error is that of ctx, [ErrNoDirectory],
+// or an [UnreadableError]. The caller releases the snapshot.
 func (e *Engine) Collect(ctx context.Context) (*Snapshot, error) {
 	return e.alone(ctx, e.collect)
 }
@@ -104,7 +132,7 @@ func (e *Engine) Survey(ctx context.Context) (*Snapshot, error) {
 
 // alone runs collect when no other collection does.
 func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snapshot, error)) (*Snapshot, error) {
-	if e.Dir == "" {
+	if len(e.Dirs) == 0 {
 		return nil, ErrNoDirectory
 	}
 	select {
@@ -117,27 +145,26 @@ func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snap
 }
 
 func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
-	names, err := discover.Names(e.Dir)
-	if err != nil {
+	if err := e.list(); err != nil {
 		return nil, err
 	}
 	if e.mostlyGone() {
 		e.reset()
 	}
-	c := e.pass(ctx, names)
+	c := e.pass(ctx)
 	if c.unmix || c.disagreed() && c.table.Lost() {
 		// Files are gone that disagreed with others about a series, or only
 		// would if they were still there. Which file said what is not kept, so
 		// learn anew from what is left.
 		c.snapshot.Release()
 		e.reset()
-		c = e.pass(ctx, names)
+		c = e.pass(ctx)
 	}
 	for c.mixed() && ctx.Err() == nil {
 		// Files that were merged before it was known that they disagree were
 		// merged too simply. Now it is known.
 		c.snapshot.Release()
-		c = e.pass(ctx, names)
+		c = e.pass(ctx)
 	}
 	if err := ctx.Err(); err != nil {
 		c.snapshot.Release()
@@ -163,5 +190,7 @@ func (e *Engine) mostlyGone() bool {
 // reset forgets everything that was learnt.
 func (e *Engine) reset() {
 	e.table = series.NewTable()
-	e.files = map[string]*file{}
+	for _, s := range e.sources {
+		s.files = map[string]*file{}
+	}
 }

@@ -2,7 +2,7 @@ package collect
 
 import (
 	"context"
-	"path/filepath"
+	"slices"
 	"sync"
 
 	"gitlab-metrics-exporter/internal/discover"
@@ -11,7 +11,8 @@ import (
 
 // A collection is one pass over the files.
 type collection struct {
-	files    []*file
+	sources  []*source
+	files    []*file // of all sources, in order
 	snapshot *Snapshot
 	births   bool // the snapshot shall know them
 	format   discover.Format
@@ -32,8 +33,8 @@ type collection struct {
 	latest map[series.ID]float64       // of series merged by time: the greatest timestamp
 }
 
-func (e *Engine) pass(ctx context.Context, names []string) *collection {
-	c := e.begin(names)
+func (e *Engine) pass(ctx context.Context) *collection {
+	c := e.begin()
 	c.run(ctx, e.scanners)
 	return c
 }
@@ -46,27 +47,16 @@ func (c *collection) mixed() bool { return c.table.Mixings() != c.mixings }
 func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.torn }
 
 // begin notes which files there are, and forgets those that are gone.
-func (e *Engine) begin(names []string) *collection {
-	c := &collection{table: e.table, snapshot: e.newSnapshot(), births: e.Births, format: e.Format, files: make([]*file, len(names))}
+func (e *Engine) begin() *collection {
+	c := &collection{table: e.table, snapshot: e.newSnapshot(), sources: e.sources, births: e.Births, format: e.Format}
 	c.moved.L = &c.mu
-	for i, name := range names {
-		f := e.files[name]
-		if f == nil {
-			f = newFile(filepath.Join(e.Dir, name), name)
-			e.files[name] = f
+	for _, s := range e.sources {
+		c.files = slices.Grow(c.files, len(s.names))
+		for _, name := range s.names {
+			c.files = append(c.files, s.file(name))
 		}
-		c.files[i] = f
-	}
-	if len(e.files) > len(names) {
-		there := make(map[string]bool, len(names))
-		for _, name := range names {
-			there[name] = true
-		}
-		for name, f := range e.files {
-			if !there[name] {
-				c.forget(f)
-				delete(e.files, name)
-			}
+		if len(s.files) > len(s.names) {
+			c.forgetGone(s)
 		}
 	}
 	c.snapshot.values = c.table.AppendInitial(c.snapshot.values[:0])
@@ -75,6 +65,20 @@ func (e *Engine) begin(names []string) *collection {
 	}
 	c.mixings, c.torn = c.table.Mixings(), c.table.Torn()
 	return c
+}
+
+// forgetGone forgets the files of a source that are not there any more.
+func (c *collection) forgetGone(s *source) {
+	there := make(map[string]bool, len(s.names))
+	for _, name := range s.names {
+		there[name] = true
+	}
+	for name, f := range s.files {
+		if !there[name] {
+			c.forget(f)
+			delete(s.files, name)
+		}
+	}
 }
 
 // run scans and merges all files, or as many as it can before ctx ends. All
@@ -213,9 +217,16 @@ func (c *collection) finish() *Snapshot {
 	if c.births {
 		s.births = unborn(s.births, c.table.Len())
 	}
-	s.Files = s.Files[:0]
-	for _, f := range c.files {
-		s.Files = append(s.Files, f.info())
+	s.Dirs, s.Files = s.Dirs[:0], s.Files[:0]
+	at := 0
+	for i, source := range c.sources {
+		s.Dirs = append(s.Dirs, Dir{Directory: source.Directory, Err: source.err})
+		for range source.names {
+			info := c.files[at].info()
+			info.Dir = i
+			s.Files = append(s.Files, info)
+			at++
+		}
 	}
 	return s
 }

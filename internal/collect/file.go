@@ -20,6 +20,7 @@ import (
 type file struct {
 	discover.File
 	path   string
+	source *source
 	name   *format.Damage // the name is not a metric file's: never opened
 	id     identity
 	parse  series.ParseFunc // for keys of its format
@@ -31,15 +32,15 @@ type file struct {
 	damage  *format.Damage // of the file as a whole, at the last scrape
 }
 
-func newFile(path, name string) *file {
-	f := &file{path: path}
+func newFile(path, name string, from *source) *file {
+	f := &file{path: path, source: from}
 	f.empty(name)
 	return f
 }
 
 // empty makes f a file about which nothing is known but its name.
 func (f *file) empty(name string) {
-	*f = file{path: f.path, used: f.used, damage: f.damage, column: newColumn(frame.Layout{})}
+	*f = file{path: f.path, source: f.source, used: f.used, damage: f.damage, column: newColumn(frame.Layout{})}
 	var err error
 	if f.File, err = discover.Parse(name, discover.NoFormat); err != nil {
 		f.Name, f.name = name, badName(err)
@@ -114,13 +115,15 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	size := max(id.sizeBytes, frame.HeaderSize)
 	s.window.reset(fd, min(f.used, size))
 	s.readKnown(f, id)
-	f.id = id
+	var damage *format.Damage
 	if f.column.n == 0 {
-		if damage, err := s.recognize(f); damage != nil || err != nil {
-			return damage, err
-		}
+		damage, err = s.recognize(f)
 	}
-	damage, err := s.readNew(ctx, f)
+	f.id = id
+	if damage != nil || err != nil {
+		return damage, err
+	}
+	damage, err = s.readNew(ctx, f)
 	if damage == nil && err == nil && f.used > size {
 		damage = frame.Cut(f.used, id.sizeBytes)
 	}
@@ -174,8 +177,12 @@ func (s *scanner) room(f *file) []float64 {
 // recognize finds out which format f is in, as soon as there is an entry.
 func (s *scanner) recognize(f *file) (*format.Damage, error) {
 	head, err := s.window.head()
-	if err != nil || head == nil {
+	if err != nil {
 		return nil, err
+	}
+	if head == nil {
+		f.empty(f.Name)
+		return nil, nil
 	}
 	form := detect.Of(head, f.used, s.format)
 	file, err := discover.Parse(f.Name, form.Format)
@@ -220,7 +227,7 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 func (c *collection) source(f *file) *series.Source {
 	c.tableLock.Lock()
 	defer c.tableLock.Unlock()
-	return c.table.Source(series.Origin{File: f.File})
+	return c.table.Source(series.Origin{File: f.File, Labels: f.source.labels})
 }
 
 // learnWindow learns the entries that lie wholly in the window, from the

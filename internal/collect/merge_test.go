@@ -180,7 +180,7 @@ func TestMergeIsReproducible(t *testing.T) {
 // TestEngineDir: an engine may be asked what it reads.
 func TestEngineDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "nowhere")
-	if got := collect.New(dir).Dir; got != dir {
+	if got := collect.New(dir).Dirs; len(got) != 1 || got[0].Path != dir {
 		t.Errorf("got %q, want %q", got, dir)
 	}
 }

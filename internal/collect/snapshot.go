@@ -1,16 +1,19 @@
 package collect
 
 import (
+	"path/filepath"
+
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/series"
 )
 
-// A Snapshot is a directory at one moment: every series' merged value, and
+// A Snapshot is directories at one moment: every series' merged value, and
 // what there is to say of each file. It does not change until it is released.
 type Snapshot struct {
 	Layout *series.Layout
-	Files  []File // in byte order of their names
+	Dirs   []Dir
+	Files  []File // directory by directory, in byte order of their names
 
 	values  []float64 // by series.ID
 	entries []uint32  // by series.ID; of a survey only
@@ -18,9 +21,16 @@ type Snapshot struct {
 	home    chan *Snapshot
 }
 
+// A Dir describes a directory as it was found.
+type Dir struct {
+	Directory
+	Err error // why it could not be read, nil if it could
+}
+
 // A File describes a metric file as it was found.
 type File struct {
 	discover.File
+	Dir     int   // index into the snapshot's Dirs
 	Size    int64 // in bytes; 0 if it could not be opened
 	Used    int64 // bytes that hold data, header included, as the file says
 	Entries int   // that are on the page
@@ -33,6 +43,14 @@ type File struct {
 
 // Value returns the merged value of a series in the snapshot's layout.
 func (s *Snapshot) Value(id series.ID) float64 { return s.values[id] }
+
+// Path names a file to people: with its directory if there are several.
+func (s *Snapshot) Path(f File) string {
+	if len(s.Dirs) < 2 {
+		return f.Name
+	}
+	return filepath.Join(s.Dirs[f.Dir].Path, f.Name)
+}
 
 // Entries returns how many entries, of all files together, are of a series. Only
 // snapshots of [Engine.Survey] know; others say 0.

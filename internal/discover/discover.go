@@ -275,9 +275,10 @@ func pythonRule(mode string) (rule Rule, perProcess bool) {
 	return Last, true
 }
 
-// Names returns the names in dir that metric files may have, in byte order: not
-// those that start with a dot. It does not look into subdirectories.
-func Names(dir string) ([]string, error) {
+// Names returns the names in dir that files of a format may have, or of any if that
+// is [NoFormat], in byte order: not those that start with a dot. It does not look
+// into subdirectories.
+func Names(dir string, format Format) ([]string, error) {
 	d, err := os.Open(filepath.Clean(dir))
 	if err != nil {
 		return nil, err
@@ -287,12 +288,12 @@ func Names(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := slices.DeleteFunc(all, func(name string) bool { return !isMetric(name) })
+	names := slices.DeleteFunc(all, func(name string) bool { return !isMetric(name, format) })
 	slices.Sort(names)
 	return names, nil
 }
 
-func isMetric(name string) bool {
-	return strings.HasSuffix(name, mmapSuffix) && name[0] != '.' ||
-		strings.HasSuffix(name, storeSuffix) && strings.HasPrefix(name, storePrefix)
+func isMetric(name string, format Format) bool {
+	return strings.HasSuffix(name, mmapSuffix) && name[0] != '.' && format != DirectFileStore ||
+		strings.HasSuffix(name, storeSuffix) && strings.HasPrefix(name, storePrefix) && (format == NoFormat || format == DirectFileStore)
 }

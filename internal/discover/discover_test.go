@@ -133,7 +133,7 @@ func TestParseRefuses(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "[x]*") // glob characters mean nothing
-	if _, err := discover.Names(dir); err == nil {
+	if _, err := discover.Names(dir, discover.NoFormat); err == nil {
 		t.Error("missing directory: want an error")
 	}
 	for _, name := range []string{"b_1.db", "a_10.db", "a_2.db", ".hidden_1.db", "metric_m___1.bin", "m___1.bin", ".metric_m___1.bin", "metrics.metadata.json", "a_1.DB", "a_1.db~", "notes.txt"} {
@@ -147,12 +147,17 @@ func TestNames(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "sub.db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	got, err := discover.Names(dir)
+	got, err := discover.Names(dir, discover.NoFormat)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"a_10.db", "a_2.db", "b_1.db", "metric_m___1.bin", "sub.db"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	for format, want := range map[discover.Format]int{discover.ClientMmap: 4, discover.Python: 4, discover.DirectFileStore: 1} {
+		if got, err := discover.Names(dir, format); err != nil || len(got) != want {
+			t.Errorf("%v: %q, %v", format, got, err)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func TestPython(t *testing.T) {
 			dir := t.TempDir()
 			runPython(t, "python/write.py", dir, fmt.Sprint(seed+round), fmt.Sprint(1+round%5))
 			want := parsePython(t, runPython(t, "python/read.py", dir))
-			if diff := cmp.Diff(want, families(t, collect.Config{Dir: dir})); diff != "" {
+			if diff := cmp.Diff(want, families(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}})); diff != "" {
 				t.Errorf("-library +we:\n%s", excerpt(diff))
 			}
 		})

@@ -23,7 +23,7 @@ func TestCreated(t *testing.T) {
 	requireBirths(t)
 	rapid.Check(t, func(t *rapid.T) {
 		dir := directory(t, drawFiles(t))
-		without, with := collected(t, collect.Config{Dir: dir}), collected(t, collect.Config{Dir: dir, Births: true})
+		without, with := collected(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}}), collected(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}, Births: true})
 		if diff := cmp.Diff(pageIn(t, without, exposition.Text), pageIn(t, with, exposition.Text)); diff != "" {
 			t.Fatalf("text: -without +with:\n%s", diff)
 		}
@@ -67,7 +67,7 @@ func TestCreatedIsOldest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	families, err := decode(pageIn(t, collected(t, collect.Config{Dir: dir, Births: true}), exposition.Protobuf))
+	families, err := decode(pageIn(t, collected(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}, Births: true}), exposition.Protobuf))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,9 @@ func TestCreatedIsOldest(t *testing.T) {
 // requireBirths skips the test where the file system keeps no births.
 func requireBirths(t *testing.T) {
 	t.Helper()
-	s := collected(t, collect.Config{Dir: directory(t, map[string][]entry{"counter_1-0.db": {{`["a_total","a_total",[],[]]`, 1}}}), Births: true})
+	s := collected(t, collect.Config{
+		Dirs: []collect.Directory{{Path: directory(t, map[string][]entry{"counter_1-0.db": {{`["a_total","a_total",[],[]]`, 1}}})}}, Births: true,
+	})
 	if _, told := s.Born(s.Layout.Families[0].Series...); !told {
 		t.Skip("the file system does not tell when files were born")
 	}

@@ -18,36 +18,58 @@ const maxNamed = 20
 type faults struct {
 	log *slog.Logger
 
-	mu    sync.Mutex // protects what follows
-	dir   string     // what is wrong with the directory, "" if nothing is
+	mu    sync.Mutex        // protects what follows
+	late  bool              // the last collection was not done in time
+	dirs  map[string]string // what is wrong with directories
 	files map[string]*format.Damage
 }
 
 // report takes note of the result of a collection.
-func (f *faults) report(dir string, s *collect.Snapshot, err error) {
+func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil {
-		f.reportDir(dir, err)
-		return
+	unreadable := (*collect.UnreadableError)(nil)
+	switch {
+	case err == nil:
+		f.reportTime(false)
+		for _, dir := range s.Dirs {
+			f.reportDir(dir.Path, dir.Err)
+		}
+		f.reportFiles(s)
+	case errors.As(err, &unreadable):
+		for i, dir := range dirs {
+			f.reportDir(dir.Path, unreadable.Errs[i])
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		f.reportTime(true)
 	}
-	if f.dir != "" {
-		f.log.Info("Metrics directory is read in full again", "dir", dir)
-		f.dir = ""
+	// That a client has left says nothing of the directories.
+}
+
+func (f *faults) reportTime(late bool) {
+	if late && !f.late {
+		f.log.Warn("The scrape's time was up before all metric files were read")
 	}
-	f.reportFiles(s)
+	if f.late && !late {
+		f.log.Info("All metric files are read in time again")
+	}
+	f.late = late
 }
 
 func (f *faults) reportDir(dir string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return // the client has left, which says nothing of the directory
+	now := ""
+	if err != nil {
+		now = err.Error()
 	}
-	if f.dir == err.Error() {
+	if f.dirs[dir] == now {
 		return
 	}
-	f.dir = err.Error()
-	if errors.Is(err, context.DeadlineExceeded) {
-		f.log.Warn("The scrape's time was up before all metric files were read", "dir", dir)
+	if f.dirs == nil {
+		f.dirs = map[string]string{}
+	}
+	f.dirs[dir] = now
+	if err == nil {
+		f.log.Info("Metrics directory can be read again", "dir", dir)
 		return
 	}
 	f.log.Warn("Metrics directory cannot be read", "dir", dir, "err", err)
@@ -60,13 +82,14 @@ func (f *faults) reportFiles(s *collect.Snapshot) {
 		if file.Damage == nil {
 			continue
 		}
-		now[file.Name] = file.Damage
-		if file.Damage.Same(f.files[file.Name]) {
+		path := s.Path(file)
+		now[path] = file.Damage
+		if file.Damage.Same(f.files[path]) {
 			continue
 		}
 		if fresh++; fresh <= maxNamed {
 			f.log.Warn("Metric file is damaged; the damaged part is absent",
-				"file", file.Name, "reason", file.Damage.Reason, "err", file.Damage)
+				"file", path, "reason", file.Damage.Reason, "err", file.Damage)
 		}
 	}
 	if fresh > maxNamed {

@@ -34,7 +34,7 @@ func TestFaults(t *testing.T) {
 		want []string
 	}{
 		{"no directory", func() {}, []string{"WARN Metrics directory cannot be read;"}},
-		{"directory", func() { must(t, os.Mkdir(dir, 0o700)); write(t, dir, a, healthy) }, []string{"INFO Metrics directory is read in full again;"}},
+		{"directory", func() { must(t, os.Mkdir(dir, 0o700)); write(t, dir, a, healthy) }, []string{"INFO Metrics directory can be read again;"}},
 		{"healthy files", func() { write(t, dir, b, healthy) }, nil},
 		{"one is cut", func() { write(t, dir, b, cut) }, []string{damaged + b + " reason=truncated"}},
 		{"both are", func() { write(t, dir, a, cut) }, []string{damaged + a + " reason=truncated"}},
@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 		{"back, as it was", func() {
 			must(t, os.Remove(dir))
 			must(t, os.Rename(dir+".old", dir))
-		}, []string{"INFO Metrics directory is read in full again;"}},
+		}, []string{"INFO Metrics directory can be read again;"}},
 		{"all well", func() { write(t, dir, a, healthy); write(t, dir, b, healthy) }, []string{mended + a, mended + b}},
 	}
 	s, j := newSet(dir)

@@ -1,6 +1,9 @@
 package probe
 
 import (
+	"errors"
+	"strings"
+
 	dto "github.com/prometheus/client_model/go"
 
 	"gitlab-metrics-exporter/internal/collect"
@@ -16,10 +19,27 @@ func runMmap(s *scrape) (part, error) {
 // runMmapStats delivers facts about the application's files.
 func runMmapStats(s *scrape) (part, error) {
 	snapshot, err := s.snapshot()
-	if err != nil {
+	unreadable := (*collect.UnreadableError)(nil)
+	switch {
+	case errors.As(err, &unreadable):
+		return part{families: []*dto.MetricFamily{up(s.dirs, unreadable.Errs)}}, err
+	case err != nil:
 		return part{}, err
 	}
-	return part{families: stats(snapshot)}, nil
+	errs := make([]error, len(snapshot.Dirs))
+	for i, dir := range snapshot.Dirs {
+		errs[i] = dir.Err
+	}
+	return part{families: append(stats(snapshot), up(s.dirs, errs))}, nil
+}
+
+// up says which directories can be read.
+func up(dirs []collect.Directory, errs []error) *dto.MetricFamily {
+	var samples []sample
+	for i, dir := range dirs {
+		samples = append(samples, sample{truth(errs[i] == nil), []string{"dir", strings.ToValidUTF8(dir.Path, "\ufffd")}})
+	}
+	return gauge("gme_source_up", "Whether the directory could be read.", samples...)
 }
 
 // group is what files are counted by.

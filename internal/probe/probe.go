@@ -92,6 +92,7 @@ func New(names []string, engine *collect.Engine, log *slog.Logger) *Set {
 
 // A scrape is one run of a set. Probes share one look at the directory.
 type scrape struct {
+	dirs     []collect.Directory
 	snapshot func() (*collect.Snapshot, error)
 }
 
@@ -107,9 +108,9 @@ type outcome struct {
 // the page.
 func (s *Set) Scrape(ctx context.Context) *Page {
 	var release func()
-	run := &scrape{snapshot: sync.OnceValues(func() (snapshot *collect.Snapshot, err error) {
+	run := &scrape{dirs: s.engine.Dirs, snapshot: sync.OnceValues(func() (snapshot *collect.Snapshot, err error) {
 		snapshot, release, err = s.share.Collect(ctx)
-		s.faults.report(s.engine.Dir, snapshot, err)
+		s.faults.report(s.engine.Dirs, snapshot, err)
 		return snapshot, err
 	})}
 	type result struct {
@@ -168,11 +169,9 @@ func (s *Set) page(outcomes []outcome, seconds float64) *Page {
 			o.err, o.seconds = context.DeadlineExceeded, seconds
 			page.complete = false
 		}
-		if o.err == nil {
-			page.families = append(page.families, o.families...)
-			if o.snapshot != nil {
-				page.snapshot, page.selected = o.snapshot, o.snapshot.Layout.Families
-			}
+		page.families = append(page.families, o.families...) // a probe that fails may still say something
+		if o.err == nil && o.snapshot != nil {
+			page.snapshot, page.selected = o.snapshot, o.snapshot.Layout.Families
 		}
 		page.succeeded = page.succeeded && o.err == nil
 		success = append(success, sample{truth(o.err == nil), []string{"probe", p.name}})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"gitlab-metrics-exporter/internal/collect"
@@ -404,4 +405,40 @@ func TestWriteError(t *testing.T) {
 		}
 		p.Release()
 	}
+}
+
+// TestSourceUp: each directory says whether it can be read; as long as one can,
+// the probes succeed.
+func TestSourceUp(t *testing.T) {
+	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+	write(t, dir, "counter_1-0.db", healthy)
+	j := &journal{}
+	s := probe.New(probe.Known, collect.Config{Dirs: []collect.Directory{{Path: dir}, {Path: other}}}.Engine(), slog.New(j))
+	check := func(first, second, ok float64, logged ...string) {
+		t.Helper()
+		text, families := scrape(t, s)
+		for path, want := range map[string]float64{dir: first, other: second} {
+			if line := fmt.Sprintf("\ngme_source_up{dir=%q} %v\n", path, want); !strings.Contains(text, line) {
+				t.Errorf("the page lacks %q:\n%s", line, text)
+			}
+		}
+		if got := success(t, families); got[probe.Mmap] != ok || got[probe.MmapStats] != ok {
+			t.Errorf("success: %v", got)
+		}
+		sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
+		if diff := cmp.Diff(logged, j.take(), sorted, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("log: -want +got\n%s", diff)
+		}
+	}
+	const down, up = "WARN Metrics directory cannot be read;", "INFO Metrics directory can be read again;"
+	check(1, 0, 1, down)
+	check(1, 0, 1)
+	must(t, os.Mkdir(other, 0o700))
+	check(1, 1, 1, up)
+	must(t, os.Rename(dir, dir+".away"))
+	check(0, 1, 1, down)
+	must(t, os.Remove(other))
+	check(0, 0, 0, down)
+	must(t, os.Rename(dir+".away", dir))
+	check(1, 0, 1, up)
 }

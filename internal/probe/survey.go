@@ -10,7 +10,7 @@ import (
 // it than its values; see [collect.Engine.Survey].
 func (s *Set) Survey(ctx context.Context) (*collect.Snapshot, error) {
 	snapshot, err := s.engine.Survey(ctx)
-	s.faults.report(s.engine.Dir, snapshot, err)
+	s.faults.report(s.engine.Dirs, snapshot, err)
 	return snapshot, err
 }
 

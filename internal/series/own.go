@@ -16,6 +16,16 @@ import (
 
 var errOwnCounts = errors.New("key is of a histogram that files of another format have, too, whose buckets count otherwise")
 
+// otherCounts reports whether a series is one of a histogram that counts otherwise
+// than the file at hand. It takes note of that: there are files that disagree.
+func (t *Table) otherCounts(id ID, from *Source) bool {
+	if t.records[id].kind.own == from.kind.own {
+		return false
+	}
+	t.mix(id, from.kind.typ)
+	return true
+}
+
 // imply numbers the series that come with a bucket, if id is one.
 func (t *Table) imply(id ID, w wording, bucket line, from *Source) {
 	family, ok := strings.CutSuffix(string(w.name), "_bucket")

@@ -202,10 +202,6 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	if err != nil {
 		return None, err
 	}
-	if t.records[id].kind.own != from.kind.own {
-		t.mix(id, from.kind.typ)
-		return None, errOwnCounts
-	}
 	if !known {
 		number = t.keys.add(hash, raw)
 		t.follower = append(t.follower, 0)
@@ -276,6 +272,9 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		w.note(format.Label{Name: leName, Value: le})
 		l.bound = t.bound(w)
 		id := t.id(l, t.template.sample, from)
+		if t.otherCounts(id, from) {
+			return None, errOwnCounts
+		}
 		if from.kind.own && w.flags&hasLe != 0 && w.flags&badLe == 0 {
 			t.records[id].count = t.template.count
 		}
@@ -293,8 +292,11 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	t.spell(inFile)
 	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.bound(w)}
 	sample := t.sample(l.name)
-	t.explain(sample, from)
 	id := t.id(l, sample, from)
+	if t.otherCounts(id, from) {
+		return None, errOwnCounts
+	}
+	t.explain(sample, from)
 	if from.kind.own {
 		t.imply(id, w, l, from)
 	}

@@ -37,7 +37,7 @@ type Config struct {
 	Pprof         bool   // serve profiles under /debug/pprof/
 	OpenMetrics   bool   // offer that format to clients that like it
 	Build         status.Build
-	Directory     string // of the metric files
+	Directories   []string // of the metric files: their paths
 	Log           *slog.Logger
 
 	// Scrape makes a page. Its error is the client's: it names what is not there.
@@ -93,7 +93,7 @@ func newStatus(c Config) *status.Status {
 	if c.Pprof {
 		links = append(links, status.Link{Path: pprofPath, Text: "Profiles"})
 	}
-	return status.New(status.Config{Build: c.Build, Directory: c.Directory, Survey: c.Survey, Links: links, Log: c.Log})
+	return status.New(status.Config{Build: c.Build, Directories: c.Directories, Survey: c.Survey, Links: links, Log: c.Log})
 }
 
 // ServeHTTP serves one request, and logs it at level debug.

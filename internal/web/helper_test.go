@@ -53,7 +53,7 @@ func config(dir string) Config {
 		TelemetryPath: "/metrics",
 		MaxRequests:   40,
 		Build:         status.Build{Version: "1.2.3"},
-		Directory:     dir,
+		Directories:   []string{dir},
 		Scrape:        probes.ScrapeOnly,
 		Survey:        probes.Survey,
 		Log:           quiet,

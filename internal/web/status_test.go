@@ -91,17 +91,17 @@ func TestStatusJSON(t *testing.T) {
 		"scrapes": `{"total":2,"scrapes":[` +
 			`{"time":"T","duration_seconds":0,"bytes":0,"series":4,"ok":true,"partial":false},` +
 			`{"time":"T","duration_seconds":0,"bytes":0,"series":2,"ok":true,"partial":true}]}`,
-		"files": `{"directory":"DIR","damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
-			`{"metric_type":"counter","mode":"",` + amount(3, 384, 5) + `},` +
-			`{"metric_type":"gauge","mode":"all",` + amount(1, 48, 1) + `},` +
-			`{"metric_type":"gauge","mode":"other",` + amount(1, 48, 1) + `}],"by_process":[` +
+		"files": `{"directories":[{"path":"DIR","labels":{},"error":"",` + amount(6, 480, 7) + `}],"damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
+			`{"metric_type":"counter","mode":"","format":"client-mmap",` + amount(3, 384, 5) + `},` +
+			`{"metric_type":"gauge","mode":"all","format":"client-mmap",` + amount(1, 48, 1) + `},` +
+			`{"metric_type":"gauge","mode":"other","format":"client-mmap",` + amount(1, 48, 1) + `}],"by_process":[` +
 			`{"process":"puma_0",` + amount(2, 200, 3) + `},` +
 			`{"process":"puma_1",` + amount(2, 152, 2) + `},` +
 			`{"process":"puma_2",` + amount(1, 128, 2) + `}],"by_process_more":0}`,
-		"files?limit=1": `{"directory":"DIR","damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
-			`{"metric_type":"counter","mode":"",` + amount(3, 384, 5) + `},` +
-			`{"metric_type":"gauge","mode":"all",` + amount(1, 48, 1) + `},` +
-			`{"metric_type":"gauge","mode":"other",` + amount(1, 48, 1) + `}],"by_process":[` +
+		"files?limit=1": `{"directories":[{"path":"DIR","labels":{},"error":"",` + amount(6, 480, 7) + `}],"damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
+			`{"metric_type":"counter","mode":"","format":"client-mmap",` + amount(3, 384, 5) + `},` +
+			`{"metric_type":"gauge","mode":"all","format":"client-mmap",` + amount(1, 48, 1) + `},` +
+			`{"metric_type":"gauge","mode":"other","format":"client-mmap",` + amount(1, 48, 1) + `}],"by_process":[` +
 			`{"process":"puma_0",` + amount(2, 200, 3) + `}],"by_process_more":2}`,
 		"damage": `{"damaged":2,"skipped_samples":1,"conflicting_families":0,` +
 			`"reasons":{"entry":0,"key":1,"name":1,"not_regular":0,"truncated":0,"unreadable":0},"files":[` +
@@ -252,7 +252,7 @@ func TestStatusPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		`href="/metrics"`, `href="/-/healthy"`, `href="/-/ready"`, `href="/debug/pprof/"`, `href="/api/v1/status/cardinality"`,
-		"requests_<wbr>total", "counter_<wbr>puma_<wbr>1-0.db", "offset 84", "2 damaged files", "puma_1", "1 scrape,", "1.2.3", c.Directory,
+		"requests_<wbr>total", "counter_<wbr>puma_<wbr>1-0.db", "offset 84", "2 damaged files", "puma_1", "1 scrape,", "1.2.3", c.Directories[0],
 	} {
 		if !contains(page, want) {
 			t.Errorf("%q is not in\n%s", want, page)

@@ -44,7 +44,7 @@ func (s *Status) API(limited func(http.Handler) http.Handler) http.Handler {
 		mux.HandleFunc(Path+name, func(w http.ResponseWriter, _ *http.Request) { send(w, get()) })
 	}
 	for name, get := range map[string]func(*collect.Snapshot, query) any{
-		"files":       func(c *collect.Snapshot, q query) any { return filesOf(s.Directory, c.Files, q.limit) },
+		"files":       func(c *collect.Snapshot, q query) any { return filesOf(c, q.limit) },
 		"damage":      func(c *collect.Snapshot, q query) any { return damageOf(c, q.limit) },
 		"cardinality": func(c *collect.Snapshot, q query) any { return s.cardinality(c, q) },
 	} {

@@ -12,12 +12,20 @@ import (
 
 // Files says what files there are.
 type Files struct {
-	Directory string `json:"directory"`
-	Damaged   int    `json:"damaged"`
+	Directories []Directory `json:"directories"`
+	Damaged     int         `json:"damaged"`
 	Amount
 	ByType      []TypeFiles    `json:"by_type"`
 	ByProcess   []ProcessFiles `json:"by_process"` // the most bytes first
 	ProcessMore int            `json:"by_process_more"`
+}
+
+// A Directory says what files of a directory there are.
+type Directory struct {
+	Path   string            `json:"path"`
+	Labels map[string]string `json:"labels"` // that its series get
+	Error  string            `json:"error"`  // why it cannot be read, "" if it can
+	Amount
 }
 
 // An Amount is how much there is of some files.
@@ -28,16 +36,18 @@ type Amount struct {
 	Samples int   `json:"samples"` // entries that are on the page
 }
 
-// TypeFiles are the files of one metric type and gauge mode.
+// TypeFiles are the files of one metric type, gauge mode and format.
 type TypeFiles struct {
-	Type string `json:"metric_type"`
-	Mode string `json:"mode"`
+	Type   string `json:"metric_type"`
+	Mode   string `json:"mode"`
+	Format string `json:"format"` // "-" while it is not known
 	Amount
 }
 
 // ProcessFiles are the files of one process.
 type ProcessFiles struct {
-	Process string `json:"process"`
+	Process   string `json:"process"`
+	Directory string `json:"directory,omitempty"` // if there are several
 	Amount
 }
 
@@ -50,35 +60,53 @@ func (a *Amount) add(f collect.File) {
 
 // filesOf sums up files. Those whose name is not a metric file's are only
 // part of the total.
-func filesOf(dir string, files []collect.File, limit int) Files {
-	all := Files{Directory: cardinality.Clip(dir)}
-	types, processes := map[[2]string]*TypeFiles{}, map[string]*ProcessFiles{}
-	for _, f := range files {
+func filesOf(s *collect.Snapshot, limit int) Files {
+	all := Files{Directories: directoriesOf(s)}
+	types, processes := map[[3]string]*TypeFiles{}, map[[2]string]*ProcessFiles{}
+	for _, f := range s.Files {
 		all.add(f)
+		all.Directories[f.Dir].add(f)
 		if f.Damage != nil {
 			all.Damaged++
 		}
 		if f.Damage != nil && f.Damage.Reason == format.BadName {
 			continue
 		}
-		key := [2]string{f.Type.String(), f.GaugeMode()}
+		key := [...]string{f.Type.String(), f.GaugeMode(), f.Format.String()}
 		if types[key] == nil {
-			types[key] = &TypeFiles{Type: key[0], Mode: key[1]}
+			types[key] = &TypeFiles{Type: key[0], Mode: key[1], Format: key[2]}
 		}
 		types[key].add(f)
-		process := f.Process()
+		process := [...]string{f.Process(), ""}
+		if len(s.Dirs) > 1 {
+			process[1] = s.Dirs[f.Dir].Path
+		}
 		if processes[process] == nil {
-			processes[process] = &ProcessFiles{Process: cardinality.Clip(process)}
+			processes[process] = &ProcessFiles{Process: cardinality.Clip(process[0]), Directory: cardinality.Clip(process[1])}
 		}
 		processes[process].add(f)
 	}
 	all.ByType = sorted(types, func(a, b TypeFiles) int {
-		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Mode, b.Mode))
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Mode, b.Mode), cmp.Compare(a.Format, b.Format))
 	})
 	all.ByProcess = sorted(processes, func(a, b ProcessFiles) int {
-		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Process, b.Process))
+		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Process, b.Process), cmp.Compare(a.Directory, b.Directory))
 	})
 	all.ByProcess, all.ProcessMore = cut(all.ByProcess, limit)
+	return all
+}
+
+func directoriesOf(s *collect.Snapshot) []Directory {
+	all := make([]Directory, len(s.Dirs))
+	for i, dir := range s.Dirs {
+		all[i] = Directory{Path: cardinality.Clip(dir.Path), Labels: map[string]string{}}
+		for _, label := range dir.Labels {
+			all[i].Labels[label.Name] = cardinality.Clip(label.Value)
+		}
+		if dir.Err != nil {
+			all[i].Error = cardinality.Clip(dir.Err.Error())
+		}
+	}
 	return all
 }
 
@@ -135,7 +163,7 @@ func damageOf(s *collect.Snapshot, limit int) Damage {
 			continue
 		}
 		file := DamagedFile{
-			Name: cardinality.Clip(f.Name), Reason: string(f.Damage.Reason), Detail: cardinality.Clip(f.Damage.Detail), Skipped: f.BadKeys,
+			Name: cardinality.Clip(s.Path(f)), Reason: string(f.Damage.Reason), Detail: cardinality.Clip(f.Damage.Detail), Skipped: f.BadKeys,
 		}
 		if f.Damage.Offset >= 0 {
 			file.Offset = new(f.Damage.Offset)

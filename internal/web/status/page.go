@@ -18,13 +18,13 @@ var page = template.Must(template.New("page.html").Funcs(functions).ParseFS(sour
 
 // A view is what the page shows.
 type view struct {
-	Build     Build
-	Runtime   Runtime
-	Directory string
-	Links     []Link
-	Endpoints []Link
-	Now       time.Time
-	Chart     chart
+	Build       Build
+	Runtime     Runtime
+	Directories []string
+	Links       []Link
+	Endpoints   []Link
+	Now         time.Time
+	Chart       chart
 
 	Sort                        string
 	Orders                      []order
@@ -70,7 +70,7 @@ func (s *Status) Page() http.Handler {
 func (s *Status) view(r *http.Request, q query) *view {
 	last, total := s.scrapes.list()
 	v := &view{
-		Build: s.Build, Directory: cardinality.Clip(s.Directory), Links: s.Links, Now: s.now(),
+		Build: s.Build, Directories: s.Directories, Links: s.Links, Now: s.now(),
 		Chart:  newChart(last, total),
 		Sort:   string(q.sort),
 		Orders: []order{{"series", "series"}, {"samples", "samples"}, {"name", "name"}},
@@ -80,7 +80,7 @@ func (s *Status) view(r *http.Request, q query) *view {
 		v.Endpoints = append(v.Endpoints, Link{Path + name, name})
 	}
 	err := s.survey(r.Context(), func(snapshot *collect.Snapshot) {
-		v.Files = new(filesOf(s.Directory, snapshot.Files, q.limit))
+		v.Files = new(filesOf(snapshot, q.limit))
 		v.Damage = new(damageOf(snapshot, q.limit))
 		v.Cardinality = s.cardinality(snapshot, q)
 	})

@@ -25,11 +25,11 @@ const Path = "/api/v1/status/"
 
 // Config says what the status is of.
 type Config struct {
-	Build     Build
-	Directory string
-	Survey    func(context.Context) (*collect.Snapshot, error)
-	Links     []Link // to what else the server has
-	Log       *slog.Logger
+	Build       Build
+	Directories []string // their paths
+	Survey      func(context.Context) (*collect.Snapshot, error)
+	Links       []Link // to what else the server has
+	Log         *slog.Logger
 }
 
 // A Link leads from the page to another.

@@ -1,0 +1,166 @@
+package collect_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/format"
+	"gitlab-metrics-exporter/internal/format/frame"
+)
+
+// Layouts of Python's files, before 0.18 and since.
+var (
+	plain   = frame.Layout{Bare: true}
+	stamped = frame.Layout{Bare: true, Stamped: true}
+)
+
+// A stampedEntry is one of a file that may have timestamps.
+type stampedEntry struct {
+	key          string
+	value, stamp float64
+}
+
+// pythonKey is the key of a series as Python has it; labels is an object.
+func pythonKey(family, sample, labels, help string) string {
+	return fmt.Sprintf(`[%q, %q, %s, %q]`, family, sample, labels, help)
+}
+
+func pythonImage(l frame.Layout, entries ...stampedEntry) []byte {
+	b := frame.AppendHeader(nil, 0)
+	for _, e := range entries {
+		b = l.AppendEntry(b, []byte(e.key), e.value, e.stamp)
+	}
+	frame.AppendHeader(b[:0], int64(len(b)))
+	return b
+}
+
+// histogram returns entries of one with a label l, whose buckets have these own
+// counts.
+func histogram(l string, sum float64, counts map[string]float64) (entries []stampedEntry) {
+	entries = append(entries, stampedEntry{pythonKey("h", "h_sum", `{"l": "`+l+`"}`, "Help."), sum, 0})
+	for _, le := range []string{"+Inf", "10.0", "0.5", "1.0"} { // not as the library has them
+		if count, ok := counts[le]; ok {
+			entries = append(entries, stampedEntry{pythonKey("h", "h_bucket", `{"l": "`+l+`", "le": "`+le+`"}`, "Help."), count, 0})
+		}
+	}
+	return entries
+}
+
+func helped(lines ...string) string {
+	return strings.ReplaceAll(page(lines...), "Multiprocess metric", "Help.")
+}
+
+// Whatever processes know of a histogram, its buckets are added up over all of
+// them, and its count is what is in the last.
+func TestOwnCounts(t *testing.T) {
+	for _, l := range []frame.Layout{plain, stamped} {
+		e := collect.New(inDir(t, map[string][]byte{
+			"histogram_1.db": pythonImage(l, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...),
+			"histogram_2.db": pythonImage(l, append(histogram("a", 2.5, map[string]float64{"0.5": 20, "+Inf": 30}),
+				histogram("b", 1, map[string]float64{"0.5": 1, "10.0": 0})...)...),
+		}))
+		want := helped("# h histogram",
+			`h_bucket{l="a",le="0.5"} 20`, `h_bucket{l="a",le="1.0"} 22`, `h_bucket{l="a",le="+Inf"} 55`, `h_sum{l="a"} 3.5`, `h_count{l="a"} 55`,
+			`h_bucket{l="b",le="0.5"} 1`, `h_bucket{l="b",le="10.0"} 1`, `h_sum{l="b"} 1`, `h_count{l="b"} 1`)
+		wantPage(t, lookBoth(t, e), want)
+		wantPage(t, lookBoth(t, e), want)
+	}
+}
+
+// A process that goes takes its buckets with it, and the count with the last.
+func TestOwnCountsGo(t *testing.T) {
+	dir := inDir(t, map[string][]byte{
+		"histogram_1.db": pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...),
+		"histogram_2.db": pythonImage(stamped, histogram("b", 2, map[string]float64{"0.5": 20, "+Inf": 30})...),
+	})
+	e := collect.New(dir)
+	lookBoth(t, e)
+	must(t, os.Remove(filepath.Join(dir, "histogram_2.db")))
+	wantPage(t, lookBoth(t, e), helped("# h histogram",
+		`h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`, `h_sum{l="a"} 1`, `h_count{l="a"} 5`))
+	must(t, os.Remove(filepath.Join(dir, "histogram_1.db")))
+	if got := lookBoth(t, e); got.Page != "" || got.Series != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Files of the two kinds of buckets cannot be added up: the first ones met stay,
+// the others are absent and counted, until the first are gone.
+func TestOwnCountsAmongOthers(t *testing.T) {
+	cumulative := image(entry{key("h", "h_bucket", "l", "a", "le", "1.0"), 100}, entry{key("h", "h_bucket", "l", "a", "le", "+Inf"), 100},
+		entry{key("h", "h_count", "l", "a"), 100}, entry{key("h", "h_sum", "l", "a"), 100})
+	own := pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...)
+	dir := inDir(t, map[string][]byte{"histogram_1-0.db": cumulative})
+	e := collect.New(dir)
+	first := page("# h histogram", `h_bucket{l="a",le="1.0"} 100`, `h_bucket{l="a",le="+Inf"} 100`, `h_sum{l="a"} 100`, `h_count{l="a"} 100`)
+	wantPage(t, look(t, e), first)
+	rewrite(t, dir+"/histogram_2.db", own)
+	got := look(t, e)
+	wantPage(t, got, first)
+	if f := got.file(t, "histogram_2.db"); f.BadKeys != 3 || f.Damage == nil || f.Damage.Reason != format.BadKey {
+		t.Errorf("%+v", f)
+	}
+	must(t, os.Remove(filepath.Join(dir, "histogram_1-0.db")))
+	wantPage(t, lookBoth(t, e), helped("# h histogram",
+		`h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`, `h_sum{l="a"} 1`, `h_count{l="a"} 5`))
+}
+
+// The most recent value has the greatest timestamp above zero; without one there
+// is no sample.
+func TestMostRecent(t *testing.T) {
+	g := func(value, stamp float64) []byte {
+		return pythonImage(stamped, stampedEntry{pythonKey("g", "g", "{}", "Help."), value, stamp},
+			stampedEntry{pythonKey("g", "g", `{"l": "never"}`, "Help."), 5, 0},
+			stampedEntry{pythonKey("n", "n", `{}`, "Help."), 5, 0})
+	}
+	dir := inDir(t, map[string][]byte{
+		"gauge_mostrecent_1.db": g(1, 10), "gauge_mostrecent_2.db": g(2, 20), "gauge_mostrecent_3.db": g(3, 20), "gauge_livemostrecent_4.db": g(4, 5),
+	})
+	e := collect.New(dir)
+	wantPage(t, lookBoth(t, e), helped("# g gauge", "g 2"))
+	replace(t, dir+"/gauge_livemostrecent_4.db", g(4, 1e9))
+	got := lookBoth(t, e)
+	wantPage(t, got, helped("# g gauge", "g 4"))
+	if got.Series != 1 {
+		t.Errorf("%d series, want 1", got.Series)
+	}
+	// Before 0.18 there was no such mode, so such a file does not exist.
+	rewrite(t, dir+"/gauge_mostrecent_5.db", pythonImage(plain, stampedEntry{key: pythonKey("o", "o", "{}", "Help."), value: 5}))
+	wantPage(t, lookBoth(t, e), helped("# g gauge", "g 4"))
+}
+
+// Of several help texts of a family the first in byte order is shown, whoever
+// says it; whoever says none does not count.
+func TestHelp(t *testing.T) {
+	c := func(help string) []byte {
+		return pythonImage(stamped, stampedEntry{key: pythonKey("c", "c_total", "{}", help), value: 1})
+	}
+	old := pythonImage(plain, stampedEntry{key: `["c", "c_total", {}]`, value: 1})
+	dir := inDir(t, map[string][]byte{"counter_1.db": c("b \\ \n\""), "counter_2.db": c("c"), "counter_3.db": old})
+	e := collect.New(dir)
+	wantPage(t, lookBoth(t, e), "# HELP c_total b \\\\ \\n\"\n# TYPE c_total counter\nc_total 3\n")
+	must(t, os.Remove(filepath.Join(dir, "counter_1.db")))
+	must(t, os.Remove(filepath.Join(dir, "counter_2.db")))
+	wantPage(t, look(t, collect.New(dir)), page("# c_total counter", "c_total 1"))
+	rewrite(t, dir+"/counter_4.db", c(""))
+	wantPage(t, look(t, collect.New(dir)), "# HELP c_total \n# TYPE c_total counter\nc_total 2\n")
+}
+
+// A directory may have files of both libraries, and of all ages.
+func TestMixedFormats(t *testing.T) {
+	e := collect.New(inDir(t, map[string][]byte{
+		"counter_1-0.db": image(sample(1, "c_total")),
+		"counter_2.db":   pythonImage(plain, stampedEntry{key: `["c_total", "c_total", [], []]`, value: 10}),
+		"counter_3.db":   pythonImage(plain, stampedEntry{key: `["c", "c_total", {}]`, value: 100}),
+		"counter_4.db":   pythonImage(stamped, stampedEntry{key: pythonKey("c", "c_total", "{}", "Help."), value: 1000}),
+		"gauge_sum_1.db": pythonImage(stamped, stampedEntry{key: pythonKey("g", "g", "{}", "Help."), value: 1}),
+		// The mode sum is Python's alone: the gem takes it for all.
+		"gauge_sum_2-0.db": image(sample(2, "g")),
+		"gauge_all_a_b.db": pythonImage(stamped, stampedEntry{key: pythonKey("p", "p", `{"pid": "x"}`, "Help."), value: 1}),
+	}))
+	wantPage(t, lookBoth(t, e), helped("# c_total counter", "c_total 1111", "# g gauge", "g 1", `g{pid="2"} 2`, "# p gauge", `p{exported_pid="x",pid="a_b"} 1`))
+}

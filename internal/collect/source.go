@@ -1,0 +1,78 @@
+package collect
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// A source is what the engine keeps of a directory between scrapes.
+type source struct {
+	Directory
+	labels []format.Label
+	files  map[string]*file // by name
+
+	// Of the last listing:
+	names []string
+	info  os.FileInfo
+	err   error
+}
+
+func newSource(d Directory) *source {
+	s := &source{Directory: d}
+	for _, label := range d.Labels {
+		s.labels = append(s.labels, format.Label{Name: []byte(label.Name), Value: []byte(label.Value)})
+	}
+	slices.SortFunc(s.labels, func(a, b format.Label) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return s
+}
+
+// list lists all directories. The error says that there is not one which can be
+// read.
+func (e *Engine) list() error {
+	var errs []error
+	for i, s := range e.sources {
+		s.list(e.Format, e.sources[:i])
+		if s.err != nil {
+			errs = append(errs, s.err)
+		}
+	}
+	if len(errs) == len(e.sources) {
+		return &UnreadableError{errs}
+	}
+	return nil
+}
+
+// list lists what there may be of a format in a directory. One that is there
+// already, under another name, must not count twice.
+func (s *source) list(format discover.Format, before []*source) {
+	if s.names, s.err = discover.Names(s.Path, format); s.err != nil {
+		s.info = nil
+		return
+	}
+	if s.info, s.err = os.Stat(s.Path); s.err != nil {
+		s.names = nil
+		return
+	}
+	for _, other := range before {
+		if other.info != nil && os.SameFile(s.info, other.info) {
+			s.names, s.err = nil, fmt.Errorf("%s is the same directory as %s", s.Path, other.Path)
+			return
+		}
+	}
+}
+
+// file returns the file of that name, as far as it is known.
+func (s *source) file(name string) *file {
+	f := s.files[name]
+	if f == nil {
+		f = newFile(filepath.Join(s.Path, name), name, s)
+		s.files[name] = f
+	}
+	return f
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 )
 
@@ -75,7 +76,7 @@ func row(path string, f collect.File) string {
 	if f.PerProcess {
 		pid = printable(f.PID)
 	}
-	if f.TypeText == "gauge" {
+	if f.Type == discover.Gauge {
 		mode = printable(f.Mode)
 	}
 	if f.Damage != nil && f.Damage.Reason == format.BadName {

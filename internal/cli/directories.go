@@ -15,6 +15,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format/directfilestore"
 )
 
 // Variables that name directories. Those of the client libraries name one, as it
@@ -25,16 +26,19 @@ const (
 	pythonVariable = "PROMETHEUS_MULTIPROC_DIR"
 )
 
-// formatVariable names the format of metric files.
-const formatVariable = "GME_MMAP_FORMAT"
+// Variables that say what is in the directories.
+const (
+	formatVariable   = "GME_MMAP_FORMAT"
+	metadataVariable = "GME_MMAP_METADATA"
+)
 
 // auto leaves a choice to the program.
 const auto = "auto"
 
 // reading are the settings of what is read, as given.
 type reading struct {
-	dirs   []string
-	format string
+	dirs             []string
+	format, metadata string
 }
 
 // flags adds the flags of a command that reads directories, but for the
@@ -42,6 +46,8 @@ type reading struct {
 func (r *reading) flags(c *kingpin.CmdClause) {
 	c.Flag("mmap.format", "Format of the metric files, others are ignored; auto knows each by its bytes: "+strings.Join(formatNames(), ", ")+".").
 		Envar(formatVariable).Default(auto).StringVar(&r.format)
+	c.Flag("mmap.metadata", "File that says what the metrics of a DirectFileStore are, in place of "+directfilestore.MetadataName+" beside its files.").
+		Envar(metadataVariable).PlaceHolder("FILE").StringVar(&r.metadata)
 }
 
 // args adds the arguments that name directories.
@@ -63,7 +69,13 @@ func (r *reading) config() (collect.Config, error) {
 	if format < 0 {
 		return collect.Config{}, wrong("mmap.format", formatVariable, r.format, "must be one of %s", strings.Join(formatNames(), ", "))
 	}
-	return collect.Config{Dirs: dirs, Format: discover.Format(format)}, nil
+	c := collect.Config{Dirs: dirs, Format: discover.Format(format)}
+	if r.metadata != "" {
+		if c.Metadata, err = collect.ReadMetadata(r.metadata); err != nil {
+			return collect.Config{}, wrong("mmap.metadata", metadataVariable, r.metadata, "%v", err)
+		}
+	}
+	return c, nil
 }
 
 // directories are the directories that are named, else those of the variables.

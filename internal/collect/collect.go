@@ -30,6 +30,7 @@ import (
 	"runtime"
 
 	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format/directfilestore"
 	"gitlab-metrics-exporter/internal/series"
 )
 
@@ -69,6 +70,10 @@ type Config struct {
 	// Format is the one that files are in, others are ignored; if it is NoFormat,
 	// each file says so itself.
 	Format discover.Format
+
+	// Metadata says what metrics of DirectFileStores are, whatever there is in their
+	// directories.
+	Metadata directfilestore.Metadata
 
 	// Births makes snapshots know when series began: eight bytes for each.
 	Births bool
@@ -148,7 +153,7 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 	if err := e.list(); err != nil {
 		return nil, err
 	}
-	if e.mostlyGone() {
+	if e.mostlyGone() || e.updateMetadata() {
 		e.reset()
 	}
 	c := e.pass(ctx)

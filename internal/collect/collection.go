@@ -14,10 +14,9 @@ type collection struct {
 	sources  []*source
 	files    []*file // of all sources, in order
 	snapshot *Snapshot
-	births   bool // the snapshot shall know them
-	format   discover.Format
-	mixings  int // of the table, at the start
-	torn     int // the same
+	*Config
+	mixings int // of the table, at the start
+	torn    int // the same
 
 	tableLock sync.RWMutex // protects the next two
 	table     *series.Table
@@ -48,7 +47,7 @@ func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin() *collection {
-	c := &collection{table: e.table, snapshot: e.newSnapshot(), sources: e.sources, births: e.Births, format: e.Format}
+	c := &collection{table: e.table, snapshot: e.newSnapshot(), sources: e.sources, Config: &e.Config}
 	c.moved.L = &c.mu
 	for _, s := range e.sources {
 		c.files = slices.Grow(c.files, len(s.names))
@@ -154,7 +153,7 @@ func (c *collection) merge(f *file, values, stamps []float64) {
 		default:
 			series.Merge(f.Rule, into[run.first:], values[:run.n])
 		}
-		if c.births {
+		if c.Births {
 			c.bear(f, run)
 		}
 		values = values[run.n:]
@@ -214,13 +213,13 @@ func (c *collection) finish() *Snapshot {
 	if c.latest != nil {
 		s.Layout = s.Layout.Without(func(id series.ID) bool { latest, timed := c.latest[id]; return timed && latest == 0 })
 	}
-	if c.births {
+	if c.Births {
 		s.births = unborn(s.births, c.table.Len())
 	}
 	s.Dirs, s.Files = s.Dirs[:0], s.Files[:0]
 	at := 0
 	for i, source := range c.sources {
-		s.Dirs = append(s.Dirs, Dir{Directory: source.Directory, Err: source.err})
+		s.Dirs = append(s.Dirs, Dir{Directory: source.Directory, Err: source.err, MetadataErr: source.store.err})
 		for range source.names {
 			info := c.files[at].info()
 			info.Dir = i

@@ -11,6 +11,7 @@ import (
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
 	"gitlab-metrics-exporter/internal/format/detect"
+	"gitlab-metrics-exporter/internal/format/directfilestore"
 	"gitlab-metrics-exporter/internal/format/frame"
 	"gitlab-metrics-exporter/internal/format/python"
 	"gitlab-metrics-exporter/internal/series"
@@ -24,6 +25,7 @@ type file struct {
 	name   *format.Damage // the name is not a metric file's: never opened
 	id     identity
 	parse  series.ParseFunc // for keys of its format
+	store  *store           // of a DirectFileStore, else nil
 	column column
 	used   int64
 
@@ -58,6 +60,7 @@ type scanner struct {
 	values []float64 // of the file that was scanned last
 	stamps []float64 // the same, if its values are merged by time; else nil
 	header [frame.HeaderSize]byte
+	key    []byte // reused
 }
 
 // scan brings what is known of f up to date and leaves the value of each of
@@ -114,6 +117,9 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	}
 	size := max(id.sizeBytes, frame.HeaderSize)
 	s.window.reset(fd, min(f.used, size))
+	if f.store != nil && !f.store.certain && f.column.end < s.window.limit {
+		s.forget(f) // new keys may say what it is
+	}
 	s.readKnown(f, id)
 	var damage *format.Damage
 	if f.column.n == 0 {
@@ -168,7 +174,7 @@ func (s *scanner) readKnown(f *file, id identity) {
 
 // room returns where the timestamps of f go, nil if nobody wants them.
 func (s *scanner) room(f *file) []float64 {
-	if f.Rule != discover.MostRecent || !f.column.layout.Stamped {
+	if f.Rule != discover.MostRecent {
 		return nil
 	}
 	return []float64{}
@@ -184,20 +190,36 @@ func (s *scanner) recognize(f *file) (*format.Damage, error) {
 		f.empty(f.Name)
 		return nil, nil
 	}
-	form := detect.Of(head, f.used, s.format)
+	form := detect.Of(head, f.used, s.formatOf(f))
 	file, err := discover.Parse(f.Name, form.Format)
 	if err != nil {
 		return badName(err), nil
 	}
-	f.File, f.parse, f.column = file, parsers[form.Format], newColumn(form.Layout)
+	f.File, f.parse, f.column, f.store = file, parsers[form.Format], newColumn(form.Layout), nil
+	if form.Format == discover.DirectFileStore {
+		f.store = new(s.storeOf(file, f.source.store.metrics, form.Layout, head, f.used))
+		f.store.describe(&f.File)
+	}
+	if f.Rule == discover.MostRecent && !form.Layout.Stamped {
+		f.Rule, f.PerProcess = discover.Last, true // it cannot be told
+	}
 	s.stamps = s.room(f)
 	return nil, nil
 }
 
+// formatOf returns the format that a file has to be in, if that is known.
+func (c *collection) formatOf(f *file) discover.Format {
+	if f.Metric != "" {
+		return discover.DirectFileStore
+	}
+	return c.Format
+}
+
 // parsers are how keys are parsed, by format.
 var parsers = [...]series.ParseFunc{
-	discover.ClientMmap: clientmmap.ParseKey,
-	discover.Python:     python.ParseKey,
+	discover.ClientMmap:      clientmmap.ParseKey,
+	discover.Python:          python.ParseKey,
+	discover.DirectFileStore: directfilestore.ParseKey,
 }
 
 // readNew decodes the entries that are not known yet. What it learns holds
@@ -227,7 +249,11 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 func (c *collection) source(f *file) *series.Source {
 	c.tableLock.Lock()
 	defer c.tableLock.Unlock()
-	return c.table.Source(series.Origin{File: f.File, Labels: f.source.labels})
+	origin := series.Origin{File: f.File, Labels: f.source.labels}
+	if f.store != nil {
+		origin.Help, origin.Bounds = f.store.metric.Help, f.store.bounds()
+	}
+	return c.table.Source(origin)
 }
 
 // learnWindow learns the entries that lie wholly in the window, from the
@@ -244,7 +270,12 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 		if damage != nil || e.End == 0 || e.End > w.end {
 			return
 		}
-		id, err := s.table.Intern(w.slice(e.Key, e.KeyTo), source, f.parse)
+		key := w.slice(e.Key, e.KeyTo)
+		if f.store != nil {
+			s.key = directfilestore.AppendKey(s.key[:0], f.Metric, f.store.kind, key)
+			key = s.key
+		}
+		id, err := s.table.Intern(key, source, f.parse)
 		if err != nil {
 			f.addBadKey(e, err)
 		}

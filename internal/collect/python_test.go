@@ -128,9 +128,10 @@ func TestMostRecent(t *testing.T) {
 	if got.Series != 1 {
 		t.Errorf("%d series, want 1", got.Series)
 	}
-	// Before 0.18 there was no such mode, so such a file does not exist.
+	// Before 0.18 there were no timestamps, and no such mode. If there is such a file
+	// after all, nobody can tell which value is the most recent.
 	rewrite(t, dir+"/gauge_mostrecent_5.db", pythonImage(plain, stampedEntry{key: pythonKey("o", "o", "{}", "Help."), value: 5}))
-	wantPage(t, lookBoth(t, e), helped("# g gauge", "g 4"))
+	wantPage(t, lookBoth(t, e), helped("# g gauge", "g 4", "# o gauge", `o{pid="5"} 5`))
 }
 
 // Of several help texts of a family the first in byte order is shown, whoever

@@ -25,6 +25,10 @@ type Snapshot struct {
 type Dir struct {
 	Directory
 	Err error // why it could not be read, nil if it could
+
+	// MetadataErr is why what the application says of a DirectFileStore could not be
+	// read, nil if it could, or there is none.
+	MetadataErr error
 }
 
 // A File describes a metric file as it was found.
@@ -35,6 +39,9 @@ type File struct {
 	Used    int64 // bytes that hold data, header included, as the file says
 	Entries int   // that are on the page
 	BadKeys int   // entries that are absent because of their key
+
+	// Inferred is true if nobody said what the metrics of a DirectFileStore are.
+	Inferred bool
 
 	// Damage is what is wrong with the file, nil if nothing is: first of all
 	// why it ends early, else its first bad key.
@@ -84,6 +91,7 @@ func (f *file) info() File {
 	info := File{
 		File: f.File, Size: f.id.sizeBytes, Used: f.used,
 		Entries: f.column.n - f.badKeys, BadKeys: f.badKeys, Damage: f.damage,
+		Inferred: f.store != nil && f.store.inferred,
 	}
 	if info.Damage == nil {
 		info.Damage = f.badKey

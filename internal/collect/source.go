@@ -16,6 +16,7 @@ type source struct {
 	Directory
 	labels []format.Label
 	files  map[string]*file // by name
+	store  metadata
 
 	// Of the last listing:
 	names []string
@@ -65,6 +66,17 @@ func (s *source) list(format discover.Format, before []*source) {
 			return
 		}
 	}
+}
+
+// updateMetadata reads what applications say of their metrics, and reports whether
+// that has changed.
+func (e *Engine) updateMetadata() (changed bool) {
+	for _, s := range e.sources {
+		if slices.ContainsFunc(s.names, discover.IsStore) && s.store.update(s.Path) {
+			changed = true
+		}
+	}
+	return changed
 }
 
 // file returns the file of that name, as far as it is known.

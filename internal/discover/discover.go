@@ -295,5 +295,10 @@ func Names(dir string, format Format) ([]string, error) {
 
 func isMetric(name string, format Format) bool {
 	return strings.HasSuffix(name, mmapSuffix) && name[0] != '.' && format != DirectFileStore ||
-		strings.HasSuffix(name, storeSuffix) && strings.HasPrefix(name, storePrefix) && (format == NoFormat || format == DirectFileStore)
+		IsStore(name) && (format == NoFormat || format == DirectFileStore)
+}
+
+// IsStore reports whether a name may be that of a file of DirectFileStore.
+func IsStore(name string) bool {
+	return strings.HasSuffix(name, storeSuffix) && strings.HasPrefix(name, storePrefix)
 }

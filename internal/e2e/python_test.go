@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -81,13 +80,23 @@ func runPython(t *testing.T, script string, args ...string) string {
 // as a gauge of the most recent value that nobody has set, are not shown by us.
 func parsePython(t *testing.T, text string) map[string]pythonFamily {
 	t.Helper()
-	var said []struct {
-		Name, Type, Help string
-		Samples          [][3]json.RawMessage
-	}
-	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&said); err != nil {
+	var said []saidFamily
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
 		t.Fatalf("%v:\n%s", err, excerpt(text))
 	}
+	return familiesSaid(t, said)
+}
+
+// A saidFamily is a family as the scripts print it.
+type saidFamily struct {
+	Name    string
+	Type    string
+	Help    string
+	Samples [][3]json.RawMessage
+}
+
+func familiesSaid(t *testing.T, said []saidFamily) map[string]pythonFamily {
+	t.Helper()
 	all := map[string]pythonFamily{}
 	for _, f := range said {
 		samples := map[string]string{}

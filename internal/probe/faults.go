@@ -18,10 +18,11 @@ const maxNamed = 20
 type faults struct {
 	log *slog.Logger
 
-	mu    sync.Mutex        // protects what follows
-	late  bool              // the last collection was not done in time
-	dirs  map[string]string // what is wrong with directories
-	files map[string]*format.Damage
+	mu       sync.Mutex        // protects what follows
+	late     bool              // the last collection was not done in time
+	metadata map[string]string // what is wrong with what applications say of their metrics
+	dirs     map[string]string // what is wrong with directories
+	files    map[string]*format.Damage
 }
 
 // report takes note of the result of a collection.
@@ -34,6 +35,7 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 		f.reportTime(false)
 		for _, dir := range s.Dirs {
 			f.reportDir(dir.Path, dir.Err)
+			f.reportMetadata(dir)
 		}
 		f.reportFiles(s)
 	case errors.As(err, &unreadable):
@@ -73,6 +75,25 @@ func (f *faults) reportDir(dir string, err error) {
 		return
 	}
 	f.log.Warn("Metrics directory cannot be read", "dir", dir, "err", err)
+}
+
+func (f *faults) reportMetadata(dir collect.Dir) {
+	now := ""
+	if dir.MetadataErr != nil {
+		now = dir.MetadataErr.Error()
+	}
+	if now == f.metadata[dir.Path] {
+		return
+	}
+	if f.metadata == nil {
+		f.metadata = map[string]string{}
+	}
+	f.metadata[dir.Path] = now
+	if now != "" {
+		f.log.Warn("Metadata of metrics cannot be read; what was known of them stays", "dir", dir.Path, "err", dir.MetadataErr)
+		return
+	}
+	f.log.Info("Metadata of metrics can be read again", "dir", dir.Path)
 }
 
 func (f *faults) reportFiles(s *collect.Snapshot) {

@@ -290,6 +290,7 @@ func TestStats(t *testing.T) {
 			`gme_mmap_entries{metric_type="histogram",mode=""} 0`,
 			`gme_mmap_entries{metric_type="summary",mode=""} 0`,
 			`gme_mmap_entries{metric_type="untyped",mode=""} 1`,
+			`gme_mmap_families_without_metadata 0`,
 			`gme_mmap_file_size_bytes{metric_type="counter",mode=""} 4332`, // 4096 + 48 + 0 + 60 + 128
 			`gme_mmap_file_size_bytes{metric_type="gauge",mode="all"} 80`,
 			`gme_mmap_file_size_bytes{metric_type="gauge",mode="max"} 32`,

@@ -3,6 +3,7 @@ package series
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -93,7 +94,9 @@ func (l *Layout) Accumulate(values []float64) {
 		values[step.count] = 0
 	}
 	for _, step := range l.steps {
-		values[step.count] += values[step.bucket]
+		if own := values[step.bucket]; !math.IsNaN(own) { // else no file has the bucket, and it is merged by another rule than sum
+			values[step.count] += own
+		}
 		values[step.bucket] = values[step.count]
 	}
 }

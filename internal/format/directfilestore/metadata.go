@@ -10,6 +10,9 @@ import (
 	"gitlab-metrics-exporter/internal/discover"
 )
 
+// MetadataName is the name of the document, in the directory of the files.
+const MetadataName = "metrics.metadata.json"
+
 // metadataVersion is the version of the document that is read.
 const metadataVersion = 1
 

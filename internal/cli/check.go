@@ -17,7 +17,8 @@ import (
 func addCheck(app *kingpin.Application, t terminal) (string, func() error) {
 	command := app.Command("check", "List the files of a directory, and what is wrong with them.").
 		HelpLong(`Lists the metric files of a directory: type, gauge mode and process as their names say, size and used bytes, the
-number of entries that a page shows of them, and their state. What is damaged follows below, with the place.
+number of entries that a page shows of them, and their state. What is damaged follows below, with the place. A file is
+dead if it has live gauges that do not count, because their process is dead.
 
 Exit status: 0 if all is well, 1 if anything is damaged.`)
 	r := readingOf(command)
@@ -89,6 +90,8 @@ func state(f collect.File) string {
 	switch {
 	case f.Damage != nil:
 		return "damaged: " + string(f.Damage.Reason)
+	case f.Dead:
+		return "dead"
 	case f.Entries == 0:
 		return "empty"
 	}

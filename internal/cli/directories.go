@@ -30,6 +30,7 @@ const (
 const (
 	formatVariable   = "GME_MMAP_FORMAT"
 	metadataVariable = "GME_MMAP_METADATA"
+	livenessVariable = "GME_MMAP_LIVENESS"
 )
 
 // auto leaves a choice to the program.
@@ -39,15 +40,24 @@ const auto = "auto"
 type reading struct {
 	dirs             []string
 	format, metadata string
+	liveness         string
 }
 
 // flags adds the flags of a command that reads directories, but for the
 // directories themselves.
 func (r *reading) flags(c *kingpin.CmdClause) {
-	c.Flag("mmap.format", "Format of the metric files, others are ignored; auto knows each by its bytes: "+strings.Join(formatNames(), ", ")+".").
-		Envar(formatVariable).Default(auto).StringVar(&r.format)
+	r.formatFlag(c)
 	c.Flag("mmap.metadata", "File that says what the metrics of a DirectFileStore are, in place of "+directfilestore.MetadataName+" beside its files.").
 		Envar(metadataVariable).PlaceHolder("FILE").StringVar(&r.metadata)
+	c.Flag("mmap.liveness", "Whether Python's gauges in the modes live... stop counting when their process is dead: off; on; auto, where it is proved "+
+		"that names of files have process ids of our own pid namespace.").
+		Envar(livenessVariable).Default(auto).StringVar(&r.liveness)
+}
+
+// formatFlag adds the flag for the format.
+func (r *reading) formatFlag(c *kingpin.CmdClause) {
+	c.Flag("mmap.format", "Format of the metric files, others are ignored; auto knows each by its bytes: "+strings.Join(formatNames(), ", ")+".").
+		Envar(formatVariable).Default(auto).StringVar(&r.format)
 }
 
 // args adds the arguments that name directories.
@@ -59,17 +69,30 @@ func (r *reading) args(c *kingpin.CmdClause) {
 // formatNames are what --mmap.format may be.
 func formatNames() []string { return append([]string{auto}, discover.Formats...) }
 
+// parseFormat checks the format.
+func (r *reading) parseFormat() (discover.Format, error) {
+	format := slices.Index(formatNames(), r.format)
+	if format < 0 {
+		return 0, wrong("mmap.format", formatVariable, r.format, "must be one of %s", strings.Join(formatNames(), ", "))
+	}
+	return discover.Format(format), nil
+}
+
 // config checks the settings.
 func (r *reading) config() (collect.Config, error) {
 	dirs, err := directories(r.dirs)
 	if err != nil {
 		return collect.Config{}, err
 	}
-	format := slices.Index(formatNames(), r.format)
-	if format < 0 {
-		return collect.Config{}, wrong("mmap.format", formatVariable, r.format, "must be one of %s", strings.Join(formatNames(), ", "))
+	format, err := r.parseFormat()
+	if err != nil {
+		return collect.Config{}, err
 	}
-	c := collect.Config{Dirs: dirs, Format: discover.Format(format)}
+	liveness := slices.Index(collect.Livenesses, r.liveness)
+	if liveness < 0 {
+		return collect.Config{}, wrong("mmap.liveness", livenessVariable, r.liveness, "must be one of %s", strings.Join(collect.Livenesses, ", "))
+	}
+	c := collect.Config{Dirs: dirs, Format: format, Liveness: collect.Liveness(liveness)}
 	if r.metadata != "" {
 		if c.Metadata, err = collect.ReadMetadata(r.metadata); err != nil {
 			return collect.Config{}, wrong("mmap.metadata", metadataVariable, r.metadata, "%v", err)

@@ -26,15 +26,15 @@ With --format=json each entry is a JSON object on a line of its own, its value a
 Exit status: 0 if the file is sound, 1 if it is damaged; what comes before the damage is printed.`)
 	format := command.Flag("format", "How to print: text, json.").Default("text").Enum("text", "json")
 	r := &reading{}
-	r.flags(command)
+	r.formatFlag(command)
 	file := command.Arg("file", "Metric file.").Required().String()
 	return command.FullCommand(), func() error {
 		printers := map[string]func(io.Writer, collect.Entry) error{"text": printText, "json": printJSON}
-		c, err := r.config()
+		f, err := r.parseFormat()
 		if err != nil {
 			return err
 		}
-		return dump(*file, c.Format, t, printers[*format])
+		return dump(*file, f, t, printers[*format])
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/web"
 )
 
@@ -72,6 +73,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config{
+		engine:    collect.Config{Liveness: collect.LivenessAuto},
 		probes:    []string{"self", "mmap", "mmap_stats"},
 		listening: web.Listening{Addresses: []string{"localhost:8083"}},
 		web:       web.Config{TelemetryPath: "/metrics", MaxRequests: 40},
@@ -84,6 +86,8 @@ func TestDefaults(t *testing.T) {
 // the variable.
 func TestVariables(t *testing.T) {
 	environment := vars{
+		"GME_MMAP_FORMAT":        "python",
+		"GME_MMAP_LIVENESS":      "on",
 		"GME_PROBES":             "mmap, self,mmap",
 		"GME_SERVER_HOST":        "*",
 		"GME_SERVER_PORT":        "3807",
@@ -105,7 +109,7 @@ func TestVariables(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkConfig(t, got, config{
-		engine:    collect.Config{Births: true},
+		engine:    collect.Config{Format: discover.Python, Liveness: collect.LivenessOn, Births: true},
 		probes:    []string{"mmap", "self"},
 		listening: web.Listening{Addresses: []string{":3807"}, CertFile: "cert.pem", KeyFile: "key.pem"},
 		web:       web.Config{TelemetryPath: "/numbers", MaxRequests: 0, Pprof: true, OpenMetrics: true},
@@ -114,7 +118,7 @@ func TestVariables(t *testing.T) {
 	})
 
 	got, err = parse(t, environment,
-		"--probes=mmap_stats", "--server.host=::1", "--server.port=1", "--server.cert-file=c", "--server.cert-key=k",
+		"--mmap.format=auto", "--mmap.liveness=off", "--probes=mmap_stats", "--server.host=::1", "--server.port=1", "--server.cert-file=c", "--server.cert-key=k",
 		"--web.telemetry-path=/m", "--web.max-requests=7", "--no-web.enable-pprof", "--no-web.enable-openmetrics",
 		"--no-web.enable-created-timestamps",
 		"--log.level=debug", "--log.format=logfmt", "--log.file=l", "--parent.pid=1").config()

@@ -75,6 +75,9 @@ type Config struct {
 	// directories.
 	Metadata directfilestore.Metadata
 
+	// Liveness says whether live gauges of dead processes count.
+	Liveness Liveness
+
 	// Births makes snapshots know when series began: eight bytes for each.
 	Births bool
 }

@@ -52,9 +52,11 @@ func (e *Engine) begin() *collection {
 	for _, s := range e.sources {
 		c.files = slices.Grow(c.files, len(s.names))
 		for _, name := range s.names {
-			c.files = append(c.files, s.file(name))
+			if s.census.dead[name] == nil {
+				c.files = append(c.files, s.file(name))
+			}
 		}
-		if len(s.files) > len(s.names) {
+		if len(s.files) > len(s.names)-len(s.census.dead) {
 			c.forgetGone(s)
 		}
 	}
@@ -66,11 +68,12 @@ func (e *Engine) begin() *collection {
 	return c
 }
 
-// forgetGone forgets the files of a source that are not there any more.
+// forgetGone forgets the files of a source that are not there any more, or do not
+// count.
 func (c *collection) forgetGone(s *source) {
 	there := make(map[string]bool, len(s.names))
 	for _, name := range s.names {
-		there[name] = true
+		there[name] = s.census.dead[name] == nil
 	}
 	for name, f := range s.files {
 		if !there[name] {
@@ -219,12 +222,17 @@ func (c *collection) finish() *Snapshot {
 	s.Dirs, s.Files = s.Dirs[:0], s.Files[:0]
 	at := 0
 	for i, source := range c.sources {
-		s.Dirs = append(s.Dirs, Dir{Directory: source.Directory, Err: source.err, MetadataErr: source.store.err})
-		for range source.names {
-			info := c.files[at].info()
+		s.Dirs = append(s.Dirs, source.info())
+		for _, name := range source.names {
+			var info File
+			if source.census.dead[name] != nil {
+				info = source.corpse(name)
+			} else {
+				info = c.files[at].info()
+				at++
+			}
 			info.Dir = i
 			s.Files = append(s.Files, info)
-			at++
 		}
 	}
 	return s

@@ -202,7 +202,7 @@ func look(t tb, e *collect.Engine) view {
 // engine that has not. Both must see the same.
 func lookBoth(t tb, e *collect.Engine) view {
 	t.Helper()
-	got, want := look(t, e), look(t, collect.Config{Dirs: e.Dirs}.Engine())
+	got, want := look(t, e), look(t, e.Config.Engine())
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("an engine that has scraped before sees something else: -new +old engine\n%s", diff)
 	}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"os"
 	"path/filepath"
 
 	"gitlab-metrics-exporter/internal/discover"
@@ -29,6 +30,10 @@ type Dir struct {
 	// MetadataErr is why what the application says of a DirectFileStore could not be
 	// read, nil if it could, or there is none.
 	MetadataErr error
+
+	// Of the processes that the names of files of live gauges have: that they are
+	// those of our own pid namespace was proved, or disproved; see [LivenessAuto].
+	Proved, Disproved bool
 }
 
 // A File describes a metric file as it was found.
@@ -39,6 +44,10 @@ type File struct {
 	Used    int64 // bytes that hold data, header included, as the file says
 	Entries int   // that are on the page
 	BadKeys int   // entries that are absent because of their key
+
+	// Dead is true if the file does not count, because its process is dead. It was not
+	// even looked at.
+	Dead bool
 
 	// Inferred is true if nobody said what the metrics of a DirectFileStore are.
 	Inferred bool
@@ -84,6 +93,22 @@ func (s *Snapshot) Release() {
 	select {
 	case s.home <- s:
 	default:
+	}
+}
+
+// corpse describes a file that does not count.
+func (s *source) corpse(name string) File {
+	f := File{Dead: true}
+	f.File, _ = discover.Parse(name, discover.Python)
+	if stat, err := os.Lstat(filepath.Join(s.Path, name)); err == nil {
+		f.Size = stat.Size()
+	}
+	return f
+}
+
+func (s *source) info() Dir {
+	return Dir{
+		Directory: s.Directory, Err: s.err, MetadataErr: s.store.err, Proved: s.census.proved, Disproved: s.census.disproved,
 	}
 }
 

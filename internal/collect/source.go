@@ -17,10 +17,11 @@ type source struct {
 	labels []format.Label
 	files  map[string]*file // by name
 	store  metadata
+	census census
 
 	// Of the last listing:
 	names []string
-	info  os.FileInfo
+	stat  os.FileInfo
 	err   error
 }
 
@@ -39,6 +40,9 @@ func (e *Engine) list() error {
 	var errs []error
 	for i, s := range e.sources {
 		s.list(e.Format, e.sources[:i])
+		if s.err == nil {
+			s.census.take(s.Path, s.names, e.livenessOf())
+		}
 		if s.err != nil {
 			errs = append(errs, s.err)
 		}
@@ -49,19 +53,28 @@ func (e *Engine) list() error {
 	return nil
 }
 
+// livenessOf returns whose processes are looked at. Ruby's files do not have their
+// ids.
+func (e *Engine) livenessOf() Liveness {
+	if e.Format == discover.ClientMmap || e.Format == discover.DirectFileStore {
+		return LivenessOff
+	}
+	return e.Liveness
+}
+
 // list lists what there may be of a format in a directory. One that is there
 // already, under another name, must not count twice.
 func (s *source) list(format discover.Format, before []*source) {
 	if s.names, s.err = discover.Names(s.Path, format); s.err != nil {
-		s.info = nil
+		s.stat = nil
 		return
 	}
-	if s.info, s.err = os.Stat(s.Path); s.err != nil {
+	if s.stat, s.err = os.Stat(s.Path); s.err != nil {
 		s.names = nil
 		return
 	}
 	for _, other := range before {
-		if other.info != nil && os.SameFile(s.info, other.info) {
+		if other.stat != nil && os.SameFile(s.stat, other.stat) {
 			s.names, s.err = nil, fmt.Errorf("%s is the same directory as %s", s.Path, other.Path)
 			return
 		}

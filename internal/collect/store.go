@@ -92,8 +92,8 @@ type store struct {
 }
 
 // storeOf finds out about a file of DirectFileStore, which begins with head.
-func (e *Config) storeOf(f discover.File, beside directfilestore.Metadata, l frame.Layout, head []byte, used int64) store {
-	metric, known := e.Metadata[f.Metric]
+func (c *Config) storeOf(f discover.File, beside directfilestore.Metadata, l frame.Layout, head []byte, used int64) store {
+	metric, known := c.Metadata[f.Metric]
 	if !known {
 		metric, known = beside[f.Metric]
 	}

@@ -18,11 +18,12 @@ const maxNamed = 20
 type faults struct {
 	log *slog.Logger
 
-	mu       sync.Mutex        // protects what follows
-	late     bool              // the last collection was not done in time
-	metadata map[string]string // what is wrong with what applications say of their metrics
-	dirs     map[string]string // what is wrong with directories
-	files    map[string]*format.Damage
+	mu        sync.Mutex // protects what follows
+	late      bool       // the last collection was not done in time
+	disproved map[string]bool
+	metadata  map[string]string // what is wrong with what applications say of their metrics
+	dirs      map[string]string // what is wrong with directories
+	files     map[string]*format.Damage
 }
 
 // report takes note of the result of a collection.
@@ -36,6 +37,7 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 		for _, dir := range s.Dirs {
 			f.reportDir(dir.Path, dir.Err)
 			f.reportMetadata(dir)
+			f.reportLiveness(dir)
 		}
 		f.reportFiles(s)
 	case errors.As(err, &unreadable):
@@ -94,6 +96,19 @@ func (f *faults) reportMetadata(dir collect.Dir) {
 		return
 	}
 	f.log.Info("Metadata of metrics can be read again", "dir", dir.Path)
+}
+
+// reportLiveness says when processes that seem dead are not.
+func (f *faults) reportLiveness(dir collect.Dir) {
+	if !dir.Disproved || f.disproved[dir.Path] {
+		return
+	}
+	if f.disproved == nil {
+		f.disproved = map[string]bool{}
+	}
+	f.disproved[dir.Path] = true
+	f.log.Warn("Files of processes that seem dead change: some process ids are not of our pid namespace, so live gauges count until their files are deleted",
+		"dir", dir.Path)
 }
 
 func (f *faults) reportFiles(s *collect.Snapshot) {

@@ -51,12 +51,15 @@ type sums struct{ files, size, used, entries float64 }
 func stats(s *collect.Snapshot) []*dto.MetricFamily {
 	groups := map[group]*sums{}
 	damaged := map[format.Reason]float64{}
-	badKeys := 0
+	badKeys, dead := 0, 0
 	for _, f := range s.Files {
 		if f.Damage != nil {
 			damaged[f.Damage.Reason]++
 		}
 		badKeys += f.BadKeys
+		if f.Dead {
+			dead++
+		}
 		if f.Damage != nil && f.Damage.Reason == format.BadName {
 			continue
 		}
@@ -88,6 +91,7 @@ func stats(s *collect.Snapshot) []*dto.MetricFamily {
 		gauge("gme_mmap_skipped_entries", "Entries in the metric files that are absent because their key cannot be understood.", sample{value: float64(badKeys)}),
 		gauge("gme_mmap_damaged_files", "Number of metric files of which at least a part is absent.", faults...),
 		gauge("gme_mmap_series", "Number of distinct series in the metric files.", sample{value: float64(s.Layout.Len())}),
+		gauge("gme_mmap_dead_files", "Number of files of live gauges that do not count, because their process is dead.", sample{value: float64(dead)}),
 		gauge("gme_mmap_families_without_metadata", "Number of families of DirectFileStores of which nobody says what they are.", sample{value: float64(s.WithoutMetadata())}),
 		gauge("gme_mmap_conflicting_families", "Number of families that cannot be shown as they were declared, because files disagree about them.", sample{value: float64(s.Layout.Conflicts)}),
 	}

@@ -282,6 +282,7 @@ func TestStats(t *testing.T) {
 			`gme_mmap_damaged_files{reason="not_regular"} 1`,
 			`gme_mmap_damaged_files{reason="truncated"} 2`,
 			`gme_mmap_damaged_files{reason="unreadable"} 1`,
+			`gme_mmap_dead_files 0`,
 			`gme_mmap_entries{metric_type="counter",mode=""} 6`,
 			`gme_mmap_entries{metric_type="gauge",mode="all"} 2`,
 			`gme_mmap_entries{metric_type="gauge",mode="max"} 0`,

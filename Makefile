@@ -12,7 +12,7 @@ LDFLAGS  := -s -w $(VARIABLE).Version=$(VERSION) $(VARIABLE).Revision=$(REVISION
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-go test-ruby test-unstable lint bench bench-rails fuzz demo-rails install clean setup help
+.PHONY: build run test test-go test-ruby test-unstable lint bench bench-rails fuzz demo-rails demo-python install clean setup help
 
 build: ## build bin/gitlab-metrics-exporter
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
@@ -38,6 +38,9 @@ lint: setup ## check formatting and the code
 
 demo-rails: setup build ## run a Rails application with both metrics servers, until Ctrl-C
 	script/demo-rails
+
+demo-python: build ## run a Python application with a metrics server, until Ctrl-C
+	script/demo-python
 
 bench: setup build ## compare with the Ruby gem; see docs/performance.md
 	script/bench

@@ -94,34 +94,54 @@ func (c *collection) run(ctx context.Context, scanners []*scanner) {
 	wait.Wait()
 }
 
-// work scans files until there is none left, and merges each when its turn
-// has come.
+// work scans files until there is none left, a batch at a time, and merges each
+// batch when its turn has come.
 func (s *scanner) work(ctx context.Context) {
 	defer s.window.shrink()
 	for {
-		i := s.take()
-		if i >= len(s.files) {
+		from, to := s.take()
+		if from == to {
 			return
 		}
-		f := s.files[i]
-		if ctx.Err() == nil {
-			s.scan(ctx, f)
+		for i, f := range s.files[from:to] {
+			found := &s.found[i]
+			if s.values, s.stamps = found.values[:0], nil; ctx.Err() == nil {
+				s.scan(ctx, f)
+			}
+			found.values, found.stamps = s.values, s.stamps
 		}
-		s.await(i)
-		s.merge(f, s.values, s.stamps)
-		s.yield()
+		s.await(from)
+		for i, f := range s.files[from:to] {
+			s.merge(f, s.found[i].values, s.found[i].stamps)
+		}
+		s.yield(to)
 	}
 }
 
-// take returns the next file to scan.
-func (c *collection) take() int {
+// What a batch has at most. Waiting for one's turn costs more than to scan a small
+// file; but what was found has to be kept until then.
+const (
+	batchFiles   = 16
+	batchEntries = 4096
+)
+
+// take returns the next files to scan: several small ones that are known, or one.
+func (c *collection) take() (from, to int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.next++
-	return c.next - 1
+	from = c.next
+	for entries := 0; c.next < len(c.files) && c.next < from+batchFiles && entries < batchEntries; c.next++ {
+		if n := c.files[c.next].column.n; n > 0 {
+			entries += n
+		} else if entries = batchEntries; c.next > from {
+			break
+		}
+	}
+	return from, c.next
 }
 
-// await waits until it is the turn of file i to be merged; yield ends its turn.
+// await waits until it is the turn of file i to be merged; yield passes the turn on
+// to another.
 func (c *collection) await(i int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,10 +150,10 @@ func (c *collection) await(i int) {
 	}
 }
 
-func (c *collection) yield() {
+func (c *collection) yield(to int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.turn++
+	c.turn = to
 	c.moved.Broadcast()
 }
 

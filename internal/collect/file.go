@@ -57,11 +57,14 @@ func badName(err error) *format.Damage {
 type scanner struct {
 	*collection
 	window *window
-	values []float64 // of the file that was scanned last
-	stamps []float64 // the same, if its values are merged by time; else nil
-	header [frame.HeaderSize]byte
-	key    []byte // reused
+	found  [batchFiles]found // in the files of a batch
+	values []float64         // of the file that is scanned
+	stamps []float64         // the same, if its values are merged by time; else nil
+	key    []byte            // reused
 }
+
+// found is what was found in a file.
+type found struct{ values, stamps []float64 }
 
 // scan brings what is known of f up to date and leaves the value of each of
 // its entries in s.values, in the order of f.column.
@@ -112,11 +115,13 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 		return nil, err
 	}
 	defer unix.Close(fd)
-	if f.used, err = readUsed(fd, &s.header); err != nil {
+	// What is known and the header in one go, the header first: entries that are
+	// added meanwhile are not half seen.
+	if f.used, err = s.window.open(fd, f.column.end); err != nil {
 		return nil, err
 	}
 	size := max(id.sizeBytes, frame.HeaderSize)
-	s.window.reset(fd, min(f.used, size))
+	s.window.bound(min(f.used, size))
 	if f.store != nil && !f.store.certain && f.column.end < s.window.limit {
 		s.forget(f) // new keys may say what it is
 	}
@@ -225,7 +230,7 @@ var parsers = [...]series.ParseFunc{
 // readNew decodes the entries that are not known yet. What it learns holds
 // even if it has to stop early: the next scrape goes on from there.
 func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) {
-	w, source := s.window, s.source(f)
+	w, source := s.window, (*series.Source)(nil)
 	for ctx.Err() == nil {
 		at := f.column.end
 		if w.limit-at <= 4 {
@@ -240,6 +245,9 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 				damage = nil // the cut is the fault, not the entry that it cuts
 			}
 			return damage, nil
+		}
+		if source == nil {
+			source = s.source(f)
 		}
 		s.learnWindow(f, source)
 	}

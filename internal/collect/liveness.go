@@ -162,9 +162,13 @@ func digest(path string) uint64 {
 	}
 	defer unix.Close(fd)
 	w := newWindow()
-	w.reset(fd, min(id.sizeBytes, digested))
+	if _, err := w.open(fd, windowSize); err != nil {
+		return 0
+	}
+	w.bound(min(id.sizeBytes, digested))
 	var hash maphash.Hash
 	hash.SetSeed(seed)
+	_, _ = hash.Write(w.slice(0, w.end))
 	for w.end < w.limit {
 		if w.load(w.end, 1) != nil {
 			return 0

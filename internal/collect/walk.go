@@ -32,14 +32,13 @@ func Walk(path string, want discover.Format, visit func(Entry) error) error {
 		return err
 	}
 	defer unix.Close(fd)
-	var header [frame.HeaderSize]byte
-	used, err := readUsed(fd, &header)
+	w := newWindow()
+	used, err := w.open(fd, 0)
 	if err != nil {
 		return err
 	}
 	size := max(id.sizeBytes, frame.HeaderSize)
-	w := newWindow()
-	w.reset(fd, min(used, size))
+	w.bound(min(used, size))
 	head, err := w.head()
 	if err != nil {
 		return err

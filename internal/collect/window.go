@@ -31,10 +31,20 @@ type window struct {
 
 func newWindow() *window { return &window{buf: make([]byte, windowSize)} }
 
-// reset makes the window look at nothing yet of the first limit bytes of fd.
-func (w *window) reset(fd int, limit int64) {
-	w.fd, w.base, w.end, w.limit = fd, 0, 0, limit
+// open makes the window look at the start of fd: some bytes, or as many of them as
+// fit, but at least what may be a header and an entry. It returns how many bytes of
+// the file hold data. What is beyond a bound must not be looked at.
+func (w *window) open(fd int, some int64) (used int64, err error) {
+	n, err := pread(fd, w.buf[:min(max(some, leastRead), windowSize)], 0)
+	w.fd, w.base, w.end = fd, 0, int64(n)
+	return frame.Used(w.buf[:n]), err
 }
+
+// leastRead is how many bytes of a file are read at least, if it has them.
+const leastRead = 4096
+
+// bound sets where the bytes end that are to be looked at.
+func (w *window) bound(limit int64) { w.end, w.limit = min(w.end, limit), limit }
 
 // shrink lets the memory for a huge key go.
 func (w *window) shrink() {
@@ -105,17 +115,6 @@ func (w *window) holds(from, to int64) bool { return w.base <= from && to <= w.e
 
 // slice returns bytes [from, to), which the window must hold.
 func (w *window) slice(from, to int64) []byte { return w.buf[from-w.base : to-w.base] }
-
-// readUsed returns how many bytes of the file hold data. It reads the header
-// alone, before anything else, so that entries which are added meanwhile are
-// not half seen.
-func readUsed(fd int, header *[frame.HeaderSize]byte) (int64, error) {
-	n, err := pread(fd, header[:], 0)
-	if err != nil {
-		return 0, err
-	}
-	return frame.Used(header[:n]), nil
-}
 
 func pread(fd int, p []byte, at int64) (int, error) {
 	for {

@@ -10,7 +10,6 @@ import (
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
-	"gitlab-metrics-exporter/internal/format/detect"
 	"gitlab-metrics-exporter/internal/format/directfilestore"
 	"gitlab-metrics-exporter/internal/format/frame"
 	"gitlab-metrics-exporter/internal/format/python"
@@ -26,6 +25,7 @@ type file struct {
 	id     identity
 	parse  series.ParseFunc // for keys of its format
 	store  *store           // of a DirectFileStore, else nil
+	unsure bool             // about the format, or what the file is
 	column column
 	used   int64
 
@@ -122,8 +122,8 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	}
 	size := max(id.sizeBytes, frame.HeaderSize)
 	s.window.bound(min(f.used, size))
-	if f.store != nil && !f.store.certain && f.column.end < s.window.limit {
-		s.forget(f) // new keys may say what it is
+	if f.unsure && f.column.end < s.window.limit {
+		s.forget(f) // what is new may say what it is
 	}
 	s.readKnown(f, id)
 	var damage *format.Damage
@@ -187,7 +187,7 @@ func (s *scanner) room(f *file) []float64 {
 
 // recognize finds out which format f is in, as soon as there is an entry.
 func (s *scanner) recognize(f *file) (*format.Damage, error) {
-	head, err := s.window.head()
+	head, err := s.window.head(windowSize)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,11 @@ func (s *scanner) recognize(f *file) (*format.Damage, error) {
 		f.empty(f.Name)
 		return nil, nil
 	}
-	form := detect.Of(head, f.used, s.formatOf(f))
+	form, certain, err := s.window.form(f.used, s.formatOf(f))
+	if err != nil {
+		return nil, err
+	}
+	f.unsure = !certain
 	file, err := discover.Parse(f.Name, form.Format)
 	if err != nil {
 		return badName(err), nil
@@ -204,6 +208,7 @@ func (s *scanner) recognize(f *file) (*format.Damage, error) {
 	if form.Format == discover.DirectFileStore {
 		f.store = new(s.storeOf(file, f.source.store.metrics, form.Layout, head, f.used))
 		f.store.describe(&f.File)
+		f.unsure = f.unsure || !f.store.certain
 	}
 	if f.Rule == discover.MostRecent && !form.Layout.Stamped {
 		f.Rule, f.PerProcess = discover.Last, true // it cannot be told
@@ -258,11 +263,17 @@ func (c *collection) source(f *file) *series.Source {
 	c.tableLock.Lock()
 	defer c.tableLock.Unlock()
 	origin := series.Origin{File: f.File, Labels: f.source.labels}
+	if f.OwnCounts {
+		origin.Bounds = everything
+	}
 	if f.store != nil {
 		origin.Help, origin.Bounds = f.store.metric.Help, f.store.bounds()
 	}
 	return c.table.Source(origin)
 }
+
+// everything is the bucket that a histogram always has.
+var everything = []string{"+Inf"}
 
 // learnWindow learns the entries that lie wholly in the window, from the
 // first that is not known on. Damage is left to the caller, who meets it next.

@@ -65,7 +65,7 @@ func TestOwnCounts(t *testing.T) {
 		}))
 		want := helped("# h histogram",
 			`h_bucket{l="a",le="0.5"} 20`, `h_bucket{l="a",le="1.0"} 22`, `h_bucket{l="a",le="+Inf"} 55`, `h_sum{l="a"} 3.5`, `h_count{l="a"} 55`,
-			`h_bucket{l="b",le="0.5"} 1`, `h_bucket{l="b",le="10.0"} 1`, `h_sum{l="b"} 1`, `h_count{l="b"} 1`)
+			`h_bucket{l="b",le="0.5"} 1`, `h_bucket{l="b",le="10.0"} 1`, `h_bucket{l="b",le="+Inf"} 1`, `h_sum{l="b"} 1`, `h_count{l="b"} 1`)
 		wantPage(t, lookBoth(t, e), want)
 		wantPage(t, lookBoth(t, e), want)
 	}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gitlab-metrics-exporter/internal/discover"
@@ -132,12 +133,9 @@ func (s *store) describe(f *discover.File) {
 	}
 }
 
-// bounds returns the buckets that a histogram always has.
+// bounds returns the buckets that a histogram always has; others never ask.
 func (s *store) bounds() []string {
-	if s.kind != directfilestore.Histogram {
-		return nil
-	}
-	return append(s.metric.Buckets[:len(s.metric.Buckets):len(s.metric.Buckets)], "+Inf")
+	return slices.Concat(s.metric.Buckets, everything)
 }
 
 // keysOf returns the keys of the entries that are wholly in head.

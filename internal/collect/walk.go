@@ -8,7 +8,6 @@ import (
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
-	"gitlab-metrics-exporter/internal/format/detect"
 	"gitlab-metrics-exporter/internal/format/frame"
 )
 
@@ -39,14 +38,14 @@ func Walk(path string, want discover.Format, visit func(Entry) error) error {
 	}
 	size := max(id.sizeBytes, frame.HeaderSize)
 	w.bound(min(used, size))
-	head, err := w.head()
-	if err != nil {
-		return err
-	}
 	if file, err := discover.Parse(filepath.Base(path), want); err == nil && file.Metric != "" {
 		want = discover.DirectFileStore
 	}
-	layout := detect.Of(head, used, want).Layout
+	form, _, err := w.form(used, want)
+	if err != nil {
+		return err
+	}
+	layout := form.Layout
 	var damage *format.Damage
 	for at := int64(frame.HeaderSize); w.limit-at > 4; {
 		var e frame.Entry

@@ -6,7 +6,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
+	"gitlab-metrics-exporter/internal/format/detect"
 	"gitlab-metrics-exporter/internal/format/frame"
 )
 
@@ -96,18 +98,37 @@ func (w *window) entry(l frame.Layout, at int64) (frame.Entry, *format.Damage, e
 	return e, nil, w.load(at, int(e.End-at))
 }
 
-// head returns the first bytes of the file, all of them or as many as fit; none if
-// there cannot be an entry.
-func (w *window) head() ([]byte, error) {
+// head returns the first bytes of the file, some of them at least if it has as
+// many; none if there cannot be an entry.
+func (w *window) head(some int64) ([]byte, error) {
 	if w.limit <= frame.HeaderSize+4 {
 		return nil, nil
 	}
-	if !w.holds(0, min(w.limit, windowSize)) {
-		if err := w.load(0, int(min(w.limit, windowSize))); err != nil {
+	if !w.holds(0, min(w.limit, some)) {
+		if err := w.load(0, int(min(w.limit, some))); err != nil {
 			return nil, err
 		}
 	}
 	return w.slice(0, w.end), nil
+}
+
+// muchHead is how much of a file is read to find out what it is, if its keys are so
+// large that the window's size is not enough.
+const muchHead = 64 << 20
+
+// form finds out how the file's bytes are to be understood. It is not certain if
+// there are too few of them.
+func (w *window) form(used int64, format discover.Format) (form detect.Form, certain bool, err error) {
+	for _, some := range []int64{windowSize, muchHead} {
+		head, err := w.head(some)
+		if err != nil {
+			return form, false, err
+		}
+		if form, certain = detect.Of(head, used, format); certain || some >= w.limit {
+			break
+		}
+	}
+	return form, certain, nil
 }
 
 // holds reports whether bytes [from, to) are in the window.

@@ -11,8 +11,8 @@ import (
 )
 
 // Some formats count in each bucket of a histogram only what is in no smaller
-// one, and keep no total count. Such a bucket implies a series more, that of the
-// total count; and the values of both are found by adding up, see
+// one, and keep no total count. Such a bucket implies series more: that of the total
+// count, and buckets that are always there. Their values are found by adding up, see
 // [Layout.Accumulate].
 
 var errOwnCounts = errors.New("key is of a histogram that files of another format have, too, whose buckets count otherwise")
@@ -27,37 +27,56 @@ func (t *Table) otherCounts(id ID, from *Source) bool {
 	return true
 }
 
-// imply numbers the series that come with a bucket, if id is one.
-func (t *Table) imply(id ID, w wording, bucket line, from *Source) {
-	family, ok := strings.CutSuffix(string(w.name), "_bucket")
-	if !ok || family != string(pageName(t.key.Family)) || w.flags&hasLe == 0 || w.flags&badLe != 0 || t.records[id].count != None {
+// imply numbers the series that come with a bucket or a sum, if id is one. The
+// writer makes those of a label set one after the other; on a page a histogram is
+// whole from the first on.
+func (t *Table) imply(id ID, w wording, l line, from *Source) {
+	family, rest, ok := ownPart(w, t.key.Labels)
+	if !ok || family != string(pageName(t.key.Family)) || t.records[id].count != None {
 		return
 	}
-	rest := withoutLe(w, t.key.Labels)
-	count := line{name: t.name([]byte(family + "_count")), labels: bucket.labels, pid: bucket.pid, bound: t.bound(rest)}
-	known := len(t.lines)
-	total := t.id(count, t.sample(count.name), from)
-	if t.records[id].count = total; int(total) < known {
+	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
+	total, fresh := t.impliedID(l, from)
+	t.records[id].count = total
+	if !fresh {
 		return
 	}
-	t.records[total].implied = true
+	l.name = t.name([]byte(family + "_bucket"))
 	for _, bound := range from.Bounds {
-		le := []byte(`le="` + string(AppendEscaped(nil, []byte(bound))) + `"`)
-		if len(rest.bound) > 0 {
-			le = slices.Concat(rest.bound, []byte(","), le)
-		}
-		of := wording{bound: le, flags: rest.flags}
+		of := wording{flags: rest.flags}
 		of.note(format.Label{Name: leName, Value: []byte(bound)})
-		with := bucket
-		with.bound = t.bound(of)
-		known := len(t.lines)
-		declared := t.id(with, t.records[id].sample, from)
-		if int(declared) >= known {
-			t.records[declared].implied = true
+		of.bound = append(AppendEscaped(append(slices.Clone(rest.bound), `,le="`...), []byte(bound)), '"')
+		if len(rest.bound) == 0 {
+			of.bound = of.bound[1:]
 		}
-		t.records[declared].count = total
-		t.declared[total] = append(t.declared[total], declared)
+		l.bound = t.bound(of)
+		bucket, _ := t.impliedID(l, from)
+		t.records[bucket].count = total
+		t.declared[total] = append(t.declared[total], bucket)
 	}
+}
+
+// impliedID returns the series with the text l, and whether it is a new one.
+func (t *Table) impliedID(l line, from *Source) (id ID, fresh bool) {
+	known := len(t.lines)
+	id = t.id(l, t.sample(l.name), from)
+	if fresh = int(id) >= known; fresh {
+		t.records[id].implied = true
+	}
+	return id, fresh
+}
+
+// ownPart returns the family of a bucket or a sum, and the last part of its text
+// without the label le.
+func ownPart(w wording, labels []format.Label) (family string, rest wording, ok bool) {
+	if family, ok = strings.CutSuffix(string(w.name), "_bucket"); ok {
+		if w.flags&hasLe == 0 || w.flags&badLe != 0 {
+			return "", wording{}, false
+		}
+		return family, withoutLe(w, labels), true
+	}
+	family, ok = strings.CutSuffix(string(w.name), "_sum")
+	return family, w, ok && w.flags&hasLe == 0
 }
 
 // withoutLe returns the last part of a bucket's text without the label le.
@@ -80,7 +99,8 @@ type step struct{ bucket, count ID }
 // ascend.
 func (t *Table) steps(order []ID) (steps []step) {
 	for _, id := range order {
-		if count := t.records[id].count; count != None {
+		count := t.records[id].count
+		if count != None && t.bounds[t.lines[id].bound].flags&hasLe != 0 {
 			steps = append(steps, step{id, count})
 		}
 	}

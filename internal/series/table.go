@@ -70,7 +70,7 @@ type line struct{ name, labels, pid, bound uint32 }
 type record struct {
 	sample  uint32 // index into Table.samples
 	refs    uint32 // entries that name this series, or imply it; 0 if it is gone
-	count   ID     // of a bucket with its own count alone: the series of the total count
+	count   ID     // of a bucket with its own count alone, or a sum beside it: the series of the total count
 	kind    kind   // of the file that named it first
 	placed  bool   // it is in the order of the last layout
 	implied bool   // no entry named it when it was numbered

@@ -1,14 +1,15 @@
 // Package detect finds out which format a metric file is in, from its first
 // bytes. No format has a version, or a magic number.
 //
-// What tells formats apart is the first key. What tells the layouts of one
-// format apart is that entries follow each other without a gap: whoever takes
-// values for half or twice as long as they are, soon finds a length that is none,
-// or a key that is none.
+// What tells the layouts of entries apart is that entries follow each other
+// without a gap: whoever takes values for half or twice as long as they are, soon
+// finds a length that is none. What tells formats of one layout apart is how keys
+// are written.
 package detect
 
 import (
 	"bytes"
+	"cmp"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
@@ -21,60 +22,126 @@ type Form struct {
 	Layout frame.Layout
 }
 
-// Layouts of formats, the newer first.
+// Forms that there are. Of two in which a file makes as much sense, it is in the
+// first.
 var (
-	pythons = []frame.Layout{{Bare: true, Stamped: true}, {Bare: true}}
-	stores  = []frame.Layout{{Stamped: true}, {}}
+	mmap   = Form{discover.ClientMmap, clientmmap.Layout}
+	python = []Form{{discover.Python, frame.Layout{Bare: true, Stamped: true}}, {discover.Python, frame.Layout{Bare: true}}}
+	store  = []Form{{discover.DirectFileStore, frame.Layout{Stamped: true}}, {discover.DirectFileStore, frame.Layout{}}}
+	db     = append([]Form{mmap}, python...)
 )
 
 // Of returns the form of a file that begins with head and has used bytes of data,
-// at least one entry; format is that if it is known, else [discover.NoFormat]. A
-// file that is damaged from the start may be taken for anything.
-func Of(head []byte, used int64, format discover.Format) Form {
-	if format == discover.NoFormat {
-		format = formatOf(firstKey(head, used))
-	}
+// at least one entry; format is that if it is known, else [discover.NoFormat], and
+// the file not a DirectFileStore's. It is not certain if head is too short to tell.
+// A file that is damaged from the start may be taken for anything.
+func Of(head []byte, used int64, format discover.Format) (form Form, certain bool) {
 	switch format {
+	case discover.ClientMmap:
+		return mmap, true
 	case discover.Python:
-		return Form{format, pick(pythons, head, used, isArray)}
+		return pick(python, head, used)
 	case discover.DirectFileStore:
-		return Form{format, pick(stores, head, used, isQuery)}
+		return pick(store, head, used)
 	}
-	return Form{discover.ClientMmap, clientmmap.Layout}
+	return pick(db, head, used)
 }
 
-// firstKey returns the first key of a file that is not a DirectFileStore's; nil if
-// it is not in head.
-func firstKey(head []byte, used int64) []byte {
-	if len(head) < frame.HeaderSize+4 {
-		return nil
+// pick returns the form in which most makes sense.
+func pick(forms []Form, head []byte, used int64) (best Form, certain bool) {
+	var most sense
+	best, certain = forms[0], true
+	for i, form := range forms {
+		s := makeSense(form, head, used)
+		switch c := s.compare(most); {
+		case i == 0 || c > 0:
+			best, most, certain = form, s, true
+		case c == 0 && s.framed && form.Layout != best.Layout:
+			certain = false
+		}
 	}
-	e, damage := clientmmap.Layout.At(head[frame.HeaderSize:], frame.HeaderSize, used)
-	if damage != nil || e.KeyTo > int64(len(head)) {
-		return nil
-	}
-	return head[e.Key:e.KeyTo]
+	return best, certain
 }
 
-// formatOf tells a JSON key of Python from one of the Ruby gem. Python has the
+// sense is how much sense a file makes in a form.
+type sense struct {
+	keys, entries int  // that are written as in the format; and all
+	framed        bool // the entries follow each other
+}
+
+func (s sense) compare(other sense) int {
+	if c := cmp.Compare(s.keys, other.keys); c != 0 || s.framed == other.framed {
+		return cmp.Or(c, cmp.Compare(s.entries, other.entries))
+	}
+	if s.framed {
+		return 1
+	}
+	return -1
+}
+
+// enough is how many entries are looked at, at most.
+const enough = 32
+
+// makeSense looks at the entries that are in head.
+func makeSense(form Form, head []byte, used int64) (s sense) {
+	l, at, size := form.Layout, int64(frame.HeaderSize), int64(len(head))
+	for s.entries < enough && at != used && at+4 <= size {
+		e, damage := l.At(head[at:], at, used)
+		if damage != nil || e.End == 0 {
+			return s
+		}
+		whole := e.Value <= size
+		key := head[e.Key:min(e.Value, size)]
+		bare := bytes.TrimRight(key, " ")
+		if whole && (l.Bare && int64(len(bare)) > e.KeyTo-e.Key || !l.Bare && len(bare) == len(key)) {
+			return s // there is something else than space behind the key
+		}
+		s.entries++
+		if isKey(form.Format, bare) {
+			s.keys++
+		}
+		if !whole {
+			break
+		}
+		at = e.End
+	}
+	s.framed = true
+	return s
+}
+
+// isKey reports whether a key, or its beginning, is written as in a format.
+func isKey(format discover.Format, key []byte) bool {
+	if format == discover.DirectFileStore {
+		return isQuery(key)
+	}
+	return styleOf(key) == format
+}
+
+// styleOf tells a JSON key of Python from one of the Ruby gem. Python has the
 // labels in an object; or, before 0.4, in two lists, as the gem has them, but a
-// space behind each comma.
-func formatOf(key []byte) discover.Format {
-	rest := bytes.TrimPrefix(key, []byte("["))
+// space behind each comma. NoFormat is neither.
+func styleOf(key []byte) discover.Format {
+	rest, ok := bytes.CutPrefix(key, []byte("["))
+	if !ok {
+		return discover.NoFormat
+	}
 	spaced := false
 	for range 2 {
 		end := stringEnd(rest)
 		if end < 0 || end == len(rest) || rest[end] != ',' {
-			return discover.ClientMmap
+			return discover.NoFormat
 		}
 		rest = rest[end+1:]
 		spaced = bytes.HasPrefix(rest, []byte(" "))
 		rest = bytes.TrimLeft(rest, " ")
 	}
-	if bytes.HasPrefix(rest, []byte("{")) || spaced && bytes.HasPrefix(rest, []byte("[")) {
+	switch {
+	case bytes.HasPrefix(rest, []byte("{")), spaced && bytes.HasPrefix(rest, []byte("[")):
 		return discover.Python
+	case bytes.HasPrefix(rest, []byte("[")):
+		return discover.ClientMmap
 	}
-	return discover.ClientMmap
+	return discover.NoFormat
 }
 
 // stringEnd returns where the JSON string ends that b starts with, -1 if there is
@@ -92,54 +159,6 @@ func stringEnd(b []byte) int {
 		}
 	}
 	return -1
-}
-
-// enough is how many entries are looked at, at most.
-const enough = 64
-
-// pick returns the first layout in which all is well, else the one in which the
-// most entries are.
-func pick(layouts []frame.Layout, head []byte, used int64, isKey func([]byte) bool) frame.Layout {
-	best, most := layouts[0], -1
-	for _, l := range layouts {
-		n, sound := walk(l, head, used, isKey)
-		if sound {
-			return l
-		}
-		if n > most {
-			best, most = l, n
-		}
-	}
-	return best
-}
-
-// walk returns how many entries there are in head as the layout has it, and
-// whether nothing contradicts it.
-func walk(l frame.Layout, head []byte, used int64, isKey func([]byte) bool) (n int, sound bool) {
-	at, size := int64(frame.HeaderSize), int64(len(head))
-	for n = range enough {
-		if at == used || at+4 > size {
-			return n, true
-		}
-		e, damage := l.At(head[at:], at, used)
-		if damage != nil || e.End == 0 {
-			return n, false
-		}
-		if e.Value > size {
-			return n, true
-		}
-		key := head[e.Key:e.Value]
-		bare := bytes.TrimRight(key, " ")
-		if l.Bare && int64(len(bare)) > e.KeyTo-e.Key || !l.Bare && len(bare) == len(key) || !isKey(bare) {
-			return n, false
-		}
-		at = e.End
-	}
-	return enough, true
-}
-
-func isArray(key []byte) bool {
-	return bytes.HasPrefix(key, []byte("[")) && bytes.HasSuffix(key, []byte("]"))
 }
 
 // isQuery reports whether a key, without the space behind it, is made of what a

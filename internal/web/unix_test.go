@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // leaveBehind leaves a socket at path as a process does that is killed.
@@ -23,6 +24,18 @@ func leaveBehind(t *testing.T, path string) {
 	l.Close()
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatal(err)
+	}
+	// A browser that another test starts this moment has the socket, too, until it
+	// is the browser.
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			return
+		}
+		c.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("somebody listens")
+		}
 	}
 }
 

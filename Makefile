@@ -30,7 +30,7 @@ test-go:
 test-ruby: build
 	cd gem && rspec
 
-test-unstable: build ## the gem's tests in a Debian unstable made in SID=DIR
+test-unstable: build ## test against a Debian unstable, as root: SID=DIR
 	script/test-unstable $(SID)
 
 lint: setup ## check formatting and the code

@@ -105,10 +105,14 @@ func (s *scanner) work(ctx context.Context) {
 		}
 		for i, f := range s.files[from:to] {
 			found := &s.found[i]
-			if s.values, s.stamps = found.values[:0], nil; ctx.Err() == nil {
+			s.values, s.stamps, s.spare = found.values[:0], nil, found.spare
+			if ctx.Err() == nil {
 				s.scan(ctx, f)
 			}
 			found.values, found.stamps = s.values, s.stamps
+			if s.stamps != nil {
+				found.spare = s.stamps
+			}
 		}
 		s.await(from)
 		for i, f := range s.files[from:to] {

@@ -60,11 +60,12 @@ type scanner struct {
 	found  [batchFiles]found // in the files of a batch
 	values []float64         // of the file that is scanned
 	stamps []float64         // the same, if its values are merged by time; else nil
+	spare  []float64         // for stamps
 	key    []byte            // reused
 }
 
 // found is what was found in a file.
-type found struct{ values, stamps []float64 }
+type found struct{ values, stamps, spare []float64 }
 
 // scan brings what is known of f up to date and leaves the value of each of
 // its entries in s.values, in the order of f.column.
@@ -182,7 +183,10 @@ func (s *scanner) room(f *file) []float64 {
 	if f.Rule != discover.MostRecent {
 		return nil
 	}
-	return []float64{}
+	if s.spare == nil {
+		s.spare = []float64{}
+	}
+	return s.spare[:0]
 }
 
 // recognize finds out which format f is in, as soon as there is an entry.

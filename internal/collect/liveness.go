@@ -93,13 +93,14 @@ func (c *census) take(dir string, names []string, want Liveness) {
 		return
 	}
 	c.dead = map[string]*corpse{}
+	w := newWindow()
 	for _, name := range suspects {
 		b := before[name]
 		if b == nil {
 			b = &corpse{}
 		}
 		c.dead[name] = b
-		if want == LivenessAuto && b.moves(filepath.Join(dir, name)) {
+		if want == LivenessAuto && b.moves(w, filepath.Join(dir, name)) {
 			c.dead, c.disproved = nil, true
 			return
 		}
@@ -139,13 +140,13 @@ func (c *census) look(dir, name string, pid int, known process) standing {
 
 // moves reports whether a file has changed since its process was first found dead.
 // It reads the file when that was once, twice, four times, eight times ... ago.
-func (b *corpse) moves(path string) bool {
+func (b *corpse) moves(w *window, path string) bool {
 	b.looks++
 	if b.looks&(b.looks-1) != 0 {
 		return false
 	}
 	before := b.digest
-	b.digest = digest(path)
+	b.digest = digest(w, path)
 	return b.looks > 1 && b.digest != before && before != 0 && b.digest != 0
 }
 
@@ -154,14 +155,13 @@ var seed = maphash.MakeSeed()
 // digested is how much of a file goes into its digest, in bytes.
 const digested = 1 << 20
 
-// digest returns a hash of a file's content; 0 if it cannot be read.
-func digest(path string) uint64 {
+// digest returns a hash of a file's content, read through w; 0 if it cannot be read.
+func digest(w *window, path string) uint64 {
 	fd, id, err := openFile(path)
 	if err != nil {
 		return 0
 	}
 	defer unix.Close(fd)
-	w := newWindow()
 	if _, err := w.open(fd, windowSize); err != nil {
 		return 0
 	}

@@ -113,8 +113,9 @@ func (w *window) head(some int64) ([]byte, error) {
 }
 
 // muchHead is how much of a file is read to find out what it is, if its keys are so
-// large that the window's size is not enough.
-const muchHead = 64 << 20
+// large that the window's size is not enough. If they are larger still, it is what
+// the newest version of its library writes.
+const muchHead = 1 << 20
 
 // form finds out how the file's bytes are to be understood. It is not certain if
 // there are too few of them.

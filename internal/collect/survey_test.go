@@ -56,3 +56,25 @@ func TestSurvey(t *testing.T) {
 		t.Errorf("no directory: %v", err)
 	}
 }
+
+// Buckets and counts that no entry names have none.
+func TestSurveyOwnCounts(t *testing.T) {
+	e := collect.New(inDir(t, map[string][]byte{
+		"histogram_1.db": pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...),
+		"histogram_2.db": pythonImage(stamped, append(histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3}), histogram("b", 1, map[string]float64{"1.0": 2})...)...),
+	}))
+	s, err := e.Survey(t.Context())
+	must(t, err)
+	defer s.Release()
+	got := map[string]int{}
+	for _, id := range s.Layout.Families[0].Series {
+		got[string(s.Layout.AppendText(nil, id))] = s.Entries(id)
+	}
+	want := map[string]int{
+		`h_bucket{l="a",le="1.0"}`: 2, `h_bucket{l="a",le="+Inf"}`: 2, `h_sum{l="a"}`: 2, `h_count{l="a"}`: 0,
+		`h_bucket{l="b",le="1.0"}`: 1, `h_bucket{l="b",le="+Inf"}`: 0, `h_sum{l="b"}`: 1, `h_count{l="b"}`: 0,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

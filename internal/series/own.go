@@ -36,9 +36,9 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 		return
 	}
 	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
-	total, fresh := t.impliedID(l, from)
-	t.records[id].count = total
-	if !fresh {
+	known := len(t.lines)
+	total := t.id(l, t.sample(l.name), from)
+	if t.records[id].count = total; int(total) < known {
 		return
 	}
 	l.name = t.name([]byte(family + "_bucket"))
@@ -50,20 +50,10 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 			of.bound = of.bound[1:]
 		}
 		l.bound = t.bound(of)
-		bucket, _ := t.impliedID(l, from)
+		bucket := t.id(l, t.sample(l.name), from)
 		t.records[bucket].count = total
 		t.declared[total] = append(t.declared[total], bucket)
 	}
-}
-
-// impliedID returns the series with the text l, and whether it is a new one.
-func (t *Table) impliedID(l line, from *Source) (id ID, fresh bool) {
-	known := len(t.lines)
-	id = t.id(l, t.sample(l.name), from)
-	if fresh = int(id) >= known; fresh {
-		t.records[id].implied = true
-	}
-	return id, fresh
 }
 
 // ownPart returns the family of a bucket or a sum, and the last part of its text

@@ -68,12 +68,11 @@ type line struct{ name, labels, pid, bound uint32 }
 // A record is what a Table keeps of a series beside its text. Like all that is
 // kept by series it has no pointers, so that the garbage collector passes by.
 type record struct {
-	sample  uint32 // index into Table.samples
-	refs    uint32 // entries that name this series, or imply it; 0 if it is gone
-	count   ID     // of a bucket with its own count alone, or a sum beside it: the series of the total count
-	kind    kind   // of the file that named it first
-	placed  bool   // it is in the order of the last layout
-	implied bool   // no entry named it when it was numbered
+	sample uint32 // index into Table.samples
+	refs   uint32 // entries that name this series, or imply it; 0 if it is gone
+	count  ID     // of a bucket with its own count alone, or a sum beside it: the series of the total count
+	kind   kind   // of the file that named it first
+	placed bool   // it is in the order of the last layout
 }
 
 // A Table numbers series and knows which of them are still there.
@@ -100,7 +99,7 @@ type Table struct {
 	initial []float64
 
 	helps    map[string]string // by family
-	declared map[ID][]ID       // by total count: buckets that are there with it
+	declared map[ID][]ID       // by total count that was implied: buckets that are there with it
 
 	sampleNames, labelNames spellings
 
@@ -524,12 +523,18 @@ func (t *Table) AppendInitial(values []float64) []float64 {
 // AppendEntries appends to counts, for each ID, the number of entries that name
 // the series.
 func (t *Table) AppendEntries(counts []uint32) []uint32 {
+	first := len(counts)
 	for i := range t.records {
-		entries := t.records[i].refs
-		if t.records[i].implied {
-			entries = 0
+		counts = append(counts, t.records[i].refs)
+	}
+	for total, buckets := range t.declared { // which nobody has to name
+		if t.records[total].refs == 0 {
+			continue
 		}
-		counts = append(counts, entries)
+		counts[first+int(total)] = 0
+		for _, bucket := range buckets {
+			counts[first+int(bucket)]--
+		}
 	}
 	return counts
 }

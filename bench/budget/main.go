@@ -1,0 +1,233 @@
+// Command budget says where the time of a warm scrape goes, next to what the same
+// machine needs at least in the same run: reading the used bytes of all files once,
+// touching each value once, writing the page once. It prints a table of medians for
+// docs/performance.md.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/exposition"
+	"gitlab-metrics-exporter/internal/fleet"
+	"gitlab-metrics-exporter/internal/format/frame"
+)
+
+var (
+	plans  = flag.String("plans", "8x2000,64x20000,256x20000,1667x100", "directories: processes x entries of each")
+	rounds = flag.Int("rounds", 21, "measurements of each")
+)
+
+func main() {
+	flag.Parse()
+	debug.SetGCPercent(20) // as the server does
+	fmt.Printf("%d cores, %s; medians of %d, ms\n\n", runtime.NumCPU(), runtime.Version(), *rounds)
+	for text := range strings.SplitSeq(*plans, ",") {
+		processes, entries, _ := strings.Cut(text, "x")
+		var plan fleet.Plan
+		var err error
+		if plan.Processes, err = strconv.Atoi(processes); err == nil {
+			plan.Entries, err = strconv.Atoi(entries)
+		}
+		if err == nil {
+			err = budget(plan)
+		}
+		if err != nil {
+			log.Fatalf("%s: %v", text, err)
+		}
+	}
+}
+
+// A part is something that is timed.
+type part struct {
+	name string
+	run  func() error
+}
+
+func budget(plan fleet.Plan) error {
+	dir, err := os.MkdirTemp("", "gme-budget-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := fleet.Generate(dir, plan); err != nil {
+		return err
+	}
+	w, err := newWork(dir)
+	if err != nil {
+		return err
+	}
+	parts := []part{
+		{"reading the used bytes, one core", func() error { return w.each(1, w.read) }},
+		{"reading the used bytes, all cores", func() error { return w.each(runtime.NumCPU(), w.read) }},
+		{"the same, and touching each value", func() error { return w.each(runtime.NumCPU(), w.touch) }},
+		{"copying the page", w.copyPage},
+		{"a scrape: collecting", w.collect},
+		{"a scrape: the page, as text", func() error { return w.page(exposition.Text) }},
+		{"the page, as OpenMetrics", func() error { return w.page(exposition.OpenMetrics) }},
+		{"the page, as protobuf", func() error { return w.page(exposition.Protobuf) }},
+		{"a scrape, both", func() error { return errors.Join(w.collect(), w.page(exposition.Text)) }},
+	}
+	times := make([][]float64, len(parts))
+	for range *rounds {
+		for _, i := range rand.Perm(len(parts)) {
+			start := time.Now()
+			if err := parts[i].run(); err != nil {
+				return err
+			}
+			times[i] = append(times[i], time.Since(start).Seconds()*1e3)
+		}
+	}
+	fmt.Printf("| %d x %d: %d files, %.1f MB used, %d entries, page of %.1f MB | ms | times reading |\n|---|---|---|\n",
+		plan.Processes, plan.Entries, len(w.files), float64(w.used)/1e6, w.entries, float64(len(w.text))/1e6)
+	reading := median(times[1])
+	for i, p := range parts {
+		fmt.Printf("| %s | %.2f | %.2f |\n", p.name, median(times[i]), median(times[i])/reading)
+	}
+	fmt.Println()
+	return nil
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// work is a directory, and all that is done with it.
+type work struct {
+	files   []usedFile
+	used    int64
+	entries int
+	engine  *collect.Engine
+	last    *collect.Snapshot
+	writer  *exposition.Writer
+	text    []byte
+	copied  []byte
+	sum     atomic.Uint64 // so that nothing is left out
+}
+
+// A usedFile is a file, and where its values are.
+type usedFile struct {
+	path   string
+	used   int64
+	values []int64
+}
+
+func newWork(dir string) (*work, error) {
+	w := &work{engine: collect.New(dir), writer: exposition.NewWriter(io.Discard)}
+	snapshot, err := w.engine.Collect(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	w.last = snapshot
+	for _, f := range snapshot.Files {
+		file := usedFile{path: filepath.Join(dir, f.Name), used: f.Used}
+		err := collect.Walk(file.path, 0, func(e collect.Entry) error {
+			file.values = append(file.values, e.Offset)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		w.files = append(w.files, file)
+		w.used += f.Used
+		w.entries += f.Entries
+	}
+	var page bytes.Buffer
+	w.writer.Reset(&page)
+	if err := w.writer.Page(snapshot, snapshot.Layout.Families, nil); err != nil {
+		return nil, err
+	}
+	w.text, w.copied = page.Bytes(), make([]byte, page.Len())
+	return w, nil
+}
+
+// each does something with all files, on some cores.
+func (w *work) each(cores int, do func(usedFile, []byte) error) error {
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	errs := make([]error, cores)
+	for i := range cores {
+		wait.Go(func() {
+			buf := make([]byte, 128<<10)
+			for n := next.Add(1) - 1; n < int64(len(w.files)); n = next.Add(1) - 1 {
+				errs[i] = errors.Join(errs[i], do(w.files[n], buf))
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// read reads a file, piece by piece, and looks at nothing.
+func (w *work) read(f usedFile, buf []byte) error {
+	return pieces(f, buf, func(int64, []byte) {})
+}
+
+// touch reads a file, and adds up its values.
+func (w *work) touch(f usedFile, buf []byte) error {
+	sum, i := 0.0, 0
+	err := pieces(f, buf, func(base int64, piece []byte) {
+		for ; i < len(f.values) && f.values[i]+8 <= base+int64(len(piece)); i++ {
+			if f.values[i] >= base { // the few that lie across two pieces are left out
+				sum += frame.Float(piece[f.values[i]-base:])
+			}
+		}
+	})
+	w.sum.Add(binary.LittleEndian.Uint64(frame.AppendFloat(nil, sum)))
+	return err
+}
+
+func pieces(f usedFile, buf []byte, look func(base int64, piece []byte)) error {
+	fd, err := unix.Open(f.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for at := int64(0); at < f.used; {
+		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), f.used-at)], at)
+		if err != nil {
+			return err
+		}
+		look(at, buf[:n])
+		at += int64(n)
+	}
+	return nil
+}
+
+func (w *work) copyPage() error {
+	copy(w.copied, w.text)
+	return nil
+}
+
+func (w *work) collect() error {
+	w.last.Release()
+	snapshot, err := w.engine.Collect(context.Background())
+	w.last = snapshot
+	return err
+}
+
+func (w *work) page(format exposition.Format) error {
+	w.writer.Begin(io.Discard, format)
+	return w.writer.Page(w.last, w.last.Layout.Families, nil)
+}

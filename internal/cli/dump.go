@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -52,8 +54,8 @@ func dump(path string, format discover.Format, t terminal, print func(io.Writer,
 
 func printText(w io.Writer, e collect.Entry) error {
 	key := string(e.Key)
-	if !utf8.ValidString(key) {
-		key = strconv.Quote(key)
+	if !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
+		key = strconv.Quote(key) // nothing that a terminal would obey
 	}
 	stamp := ""
 	if e.Stamped {

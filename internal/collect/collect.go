@@ -153,7 +153,7 @@ func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snap
 }
 
 func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
-	if err := e.list(); err != nil {
+	if err := e.list(ctx); err != nil {
 		return nil, err
 	}
 	if e.mostlyGone() || e.updateMetadata() {

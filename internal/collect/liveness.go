@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"context"
 	"hash/maphash"
 	"path/filepath"
 	"strconv"
@@ -68,8 +69,9 @@ type corpse struct {
 	looks  int // how often it was found dead
 }
 
-// take finds out which of the files named do not count.
-func (c *census) take(dir string, names []string, want Liveness) {
+// take finds out which of the files named do not count. If ctx ends meanwhile,
+// nothing is found out: then the collection fails.
+func (c *census) take(ctx context.Context, dir string, names []string, want Liveness) {
 	if want == LivenessOff || c.disproved && want == LivenessAuto {
 		c.dead = nil
 		return
@@ -81,6 +83,10 @@ func (c *census) take(dir string, names []string, want Liveness) {
 		pid, ok := livePID(name)
 		if !ok {
 			continue
+		}
+		if ctx.Err() != nil {
+			c.dead, c.owners = before, owners
+			return
 		}
 		switch c.look(dir, name, pid, owners[name]) {
 		case owner:

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,12 +37,12 @@ func newSource(d Directory) *source {
 
 // list lists all directories. The error says that there is not one which can be
 // read.
-func (e *Engine) list() error {
+func (e *Engine) list(ctx context.Context) error {
 	var errs []error
 	for i, s := range e.sources {
 		s.list(e.Format, e.sources[:i])
 		if s.err == nil {
-			s.census.take(s.Path, s.names, e.livenessOf())
+			s.census.take(ctx, s.Path, s.names, e.livenessOf())
 		}
 		if s.err != nil {
 			errs = append(errs, s.err)

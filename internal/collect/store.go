@@ -43,15 +43,19 @@ func (m *metadata) update(dir string) (changed bool) {
 	path := filepath.Join(dir, directfilestore.MetadataName)
 	var now stamp
 	info, err := os.Stat(path)
-	if err == nil {
+	switch {
+	case err == nil:
 		now = stamp{info.ModTime(), info.Size()}
+	case !errors.Is(err, fs.ErrNotExist):
+		m.err = err
+		return false
 	}
-	if now == m.read {
+	if now == m.read && m.err == nil { // else somebody may have changed who may read it
 		return false
 	}
 	m.read, m.err = now, nil
 	var metrics directfilestore.Metadata
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err == nil {
 		if metrics, m.err = ReadMetadata(path); m.err != nil {
 			return false
 		}
@@ -62,14 +66,12 @@ func (m *metadata) update(dir string) (changed bool) {
 
 // ReadMetadata reads a file that says what the metrics of a DirectFileStore are.
 func ReadMetadata(path string) (directfilestore.Metadata, error) {
-	f, err := os.Open(path)
+	fd, _, err := openFile(path)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
 	text, err := io.ReadAll(io.LimitReader(f, maxMetadata+1))
 	if err == nil && len(text) > maxMetadata {
 		err = fmt.Errorf("more than %d bytes", maxMetadata)

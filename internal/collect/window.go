@@ -38,8 +38,11 @@ func newWindow() *window { return &window{buf: make([]byte, windowSize)} }
 // the file hold data. What is beyond a bound must not be looked at.
 func (w *window) open(fd int, some int64) (used int64, err error) {
 	n, err := pread(fd, w.buf[:min(max(some, leastRead), windowSize)], 0)
+	if err != nil {
+		return 0, err
+	}
 	w.fd, w.base, w.end = fd, 0, int64(n)
-	return frame.Used(w.buf[:n]), err
+	return frame.Used(w.buf[:n]), nil
 }
 
 // leastRead is how many bytes of a file are read at least, if it has them.

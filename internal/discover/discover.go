@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -279,7 +280,8 @@ func pythonRule(mode string) (rule Rule, perProcess bool) {
 // is [NoFormat], in byte order: not those that start with a dot. It does not look
 // into subdirectories.
 func Names(dir string, format Format) ([]string, error) {
-	d, err := os.Open(filepath.Clean(dir))
+	// Not blocking: a pipe of that name would wait for its writer for ever.
+	d, err := os.OpenFile(filepath.Clean(dir), os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

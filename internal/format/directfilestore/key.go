@@ -52,6 +52,9 @@ func ParseKey(raw []byte, key *format.Key) error {
 	if !utf8.Valid(key.Family) {
 		return errUTF8
 	}
+	if bytes.IndexByte(raw[end+1:], 0) >= 0 {
+		return errShape // no writer does this, but a hole in the file would cost memory for nothing
+	}
 	if err := parseLabels(raw, end+1, key); err != nil {
 		return err
 	}

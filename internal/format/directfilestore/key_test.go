@@ -367,6 +367,9 @@ func reference(kind directfilestore.Kind, raw string) (key parsed, ok bool) {
 	if raw == "" {
 		return key, true
 	}
+	if strings.Contains(raw, "\x00") { // which net/url takes for a character as any other
+		return key, false
+	}
 	pseudo := map[directfilestore.Kind]string{histogram: "le", summary: "quantile"}[kind]
 	seen := 0
 	for pair := range strings.SplitSeq(raw, "&") {

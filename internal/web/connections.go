@@ -5,12 +5,36 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // maxConnections is how many connections there are at most. Each costs some
 // ten thousand bytes while nothing is asked for.
 const maxConnections = 500
+
+// ownDescriptors is how many descriptors the server needs for itself: listeners,
+// the log, the files that are read side by side, and some to spare.
+const ownDescriptors = 48
+
+// mostConnections returns how many connections there may be, such that descriptors
+// are left to read files with.
+func mostConnections() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return maxConnections
+	}
+	return boundConnections(uint64(limit.Cur))
+}
+
+// boundConnections is that number for a limit of descriptors: at least a few, even
+// if they may not be enough.
+func boundConnections(descriptors uint64) int {
+	if descriptors >= maxConnections+ownDescriptors {
+		return maxConnections
+	}
+	return max(8, int(descriptors)-ownDescriptors)
+}
 
 // connections bounds how many connections there are, of all servers together.
 // One too many costs the one that has been without a request for longest: it

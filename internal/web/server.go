@@ -57,7 +57,7 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		handler:   h,
 		listening: l,
-		open:      newConnections(maxConnections),
+		open:      newConnections(mostConnections()),
 		log:       log,
 	}
 	if err := CheckConfigFile(l.ConfigFile); err != nil {

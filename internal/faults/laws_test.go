@@ -1,0 +1,427 @@
+//go:build linux
+
+package faults
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	names "github.com/prometheus/common/model"
+
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// timeout is how long the server may take for an answer, and what it is told.
+var timeout = 10 * time.Second
+
+func init() {
+	if racing() {
+		timeout *= 4
+	}
+}
+
+// turns are what scrapers ask for, one after the other.
+var turns = []struct{ accept, coding string }{
+	{"text/plain", "identity"},
+	{"application/openmetrics-text;version=1.0.0", "gzip"},
+	{"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "zstd"},
+	{"text/plain", "gzip"},
+	{"application/openmetrics-text;version=1.0.0", "identity"},
+	{"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "gzip"},
+}
+
+// A scraper scrapes, one scrape after the other, on a connection that it keeps if it can.
+type scraper struct {
+	run    *run
+	client *http.Client
+	turn   int
+	last   map[string]remembered // counters by series
+}
+
+// A remembered is the value of a counter that must not go down, as long as what it
+// stands in is the same.
+type remembered struct {
+	value float64
+	stamp int // of its part
+}
+
+func (r *run) scraper() *scraper {
+	return &scraper{
+		run:    r,
+		client: &http.Client{Timeout: timeout, Transport: &http.Transport{DisableCompression: true, DialContext: (&net.Dialer{}).DialContext}},
+		last:   map[string]remembered{},
+	}
+}
+
+// A verdict says about what a page said something that could be checked.
+type verdict struct {
+	parts map[*part]bool
+	homes map[*home]bool // that were the same all the time
+	whole bool           // of the server, too, all was known
+	own   map[string]float64
+}
+
+// scrape fetches a page and checks all laws.
+func (s *scraper) scrape(ctx context.Context) (verdict, error) {
+	before := s.run.model.look()
+	p, err := s.fetch(ctx)
+	after := s.run.model.look()
+	if s.run.crowds.Load() > 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)) {
+		// A crowd costs the connection that has been without a request for longest. That
+		// may be one whose request the server has not come to read yet.
+		s.run.mark("scrapes that lost their connection to a crowd")
+		return verdict{}, nil
+	}
+	if err != nil {
+		return verdict{}, err
+	}
+	c := check{page: p, before: before, after: after}
+	c.all(s.last)
+	return c.verdict, errors.Join(c.errs...)
+}
+
+// fetch is the laws that each answer is in time, and a valid page.
+func (s *scraper) fetch(ctx context.Context) (*page, error) {
+	turn := turns[s.turn%len(turns)]
+	s.turn++
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.run.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", turn.accept)
+	request.Header.Set("Accept-Encoding", turn.coding)
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(timeout.Seconds()))
+	start := time.Now()
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	s.run.count(time.Since(start))
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %.200s", response.Status, body)
+	}
+	if got := response.Header.Get("Content-Encoding"); got != turn.coding && !(got == "" && turn.coding == "identity") {
+		return nil, fmt.Errorf("Content-Encoding %q, want %q", got, turn.coding)
+	}
+	if body, err = unpack(body, turn.coding); err != nil {
+		return nil, fmt.Errorf("%s: %w", turn.coding, err)
+	}
+	kind, _, _ := strings.Cut(turn.accept, ";")
+	if got := response.Header.Get("Content-Type"); !strings.HasPrefix(got, kind) {
+		return nil, fmt.Errorf("Content-Type %q, want %q", got, kind)
+	}
+	families, err := parse(body, kind)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%.3000s", kind, err, body)
+	}
+	return flatten(families)
+}
+
+func unpack(body []byte, coding string) ([]byte, error) {
+	switch coding {
+	case "gzip":
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(z)
+	case "zstd":
+		z, err := zstd.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		return io.ReadAll(z)
+	}
+	return body, nil
+}
+
+// parse reads a page as Prometheus' own library does. It has no reader for OpenMetrics,
+// but of what we write the one for text understands all but a word.
+func parse(body []byte, kind string) (families []*dto.MetricFamily, err error) {
+	if kind == "application/vnd.google.protobuf" {
+		decoder := expfmt.NewDecoder(bytes.NewReader(body), expfmt.NewFormat(expfmt.TypeProtoDelim))
+		for {
+			f := &dto.MetricFamily{}
+			if err := decoder.Decode(f); errors.Is(err, io.EOF) {
+				return families, nil
+			} else if err != nil {
+				return nil, err
+			}
+			families = append(families, f)
+		}
+	}
+	text := string(body)
+	if kind == "application/openmetrics-text" {
+		const end = "# EOF\n"
+		if strings.Index(text, end) != len(text)-len(end) {
+			return nil, errors.New("the page does not end with # EOF")
+		}
+		var lines strings.Builder
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "# TYPE ") {
+				line = strings.Replace(line, " unknown\n", " untyped\n", 1)
+			}
+			lines.WriteString(line)
+		}
+		text = lines.String()
+	}
+	parser := expfmt.NewTextParser(names.LegacyValidation)
+	byName, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	for _, f := range byName {
+		families = append(families, f)
+	}
+	return families, err
+}
+
+// A page is the series of a page.
+type page struct {
+	own     map[string]float64           // about the server
+	writers map[string]map[string]sample // by the label writer, and series
+}
+
+type sample struct {
+	value float64
+	label string // of the directory
+	grows bool   // it is a counter
+}
+
+// flatten is the law that no series is there twice.
+func flatten(families []*dto.MetricFamily) (*page, error) {
+	p := &page{own: map[string]float64{}, writers: map[string]map[string]sample{}}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			// In OpenMetrics a counter's samples do not have its family's name.
+			grows := f.GetType() == dto.MetricType_COUNTER || f.GetType() == dto.MetricType_UNTYPED && strings.HasSuffix(f.GetName(), "_total")
+			var err error
+			switch {
+			case f.GetType() == dto.MetricType_HISTOGRAM:
+				h := m.GetHistogram()
+				err = errors.Join(p.add(f.GetName()+"_count", labels, float64(h.GetSampleCount()), true),
+					p.add(f.GetName()+"_sum", labels, h.GetSampleSum(), true))
+				infinite := false
+				for _, b := range h.GetBucket() {
+					infinite = infinite || math.IsInf(b.GetUpperBound(), 1)
+					labels["le"] = fmt.Sprint(b.GetUpperBound())
+					err = errors.Join(err, p.add(f.GetName()+"_bucket", labels, float64(b.GetCumulativeCount()), true))
+				}
+				if !infinite {
+					labels["le"] = "+Inf"
+					err = errors.Join(err, p.add(f.GetName()+"_bucket", labels, float64(h.GetSampleCount()), true))
+				}
+			case f.GetType() == dto.MetricType_SUMMARY:
+				// Only Go's own have these.
+			default:
+				err = p.add(f.GetName(), labels, m.GetCounter().GetValue()+m.GetGauge().GetValue()+m.GetUntyped().GetValue(), grows)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+func (p *page) add(name string, labels map[string]string, value float64, grows bool) error {
+	if strings.HasPrefix(name, "gme_") {
+		id := identify(name, labels)
+		if _, twice := p.own[id]; twice {
+			return fmt.Errorf("two of %s", id)
+		}
+		p.own[id] = value
+		return nil
+	}
+	label := labels["at"]
+	delete(labels, "at")
+	defer func() { labels["at"] = label }()
+	writer := labels["writer"]
+	if p.writers[writer] == nil {
+		p.writers[writer] = map[string]sample{}
+	}
+	id := identify(name, labels)
+	// Writers are in one directory each.
+	if _, twice := p.writers[writer][id]; twice {
+		return fmt.Errorf("two of %s", id)
+	}
+	p.writers[writer][id] = sample{value, label, grows}
+	return nil
+}
+
+// A check compares a page with what the model was before and after.
+type check struct {
+	page          *page
+	before, after view
+	verdict       verdict
+	errs          []error
+}
+
+func (c *check) fail(text string, args ...any) {
+	if len(c.errs) < 10 {
+		c.errs = append(c.errs, fmt.Errorf(text, args...))
+	}
+}
+
+func (c *check) all(last map[string]remembered) {
+	c.verdict = verdict{parts: map[*part]bool{}, homes: map[*home]bool{}, own: c.page.own}
+	if c.before.stamp != c.after.stamp || c.before.wild {
+		return // all that is known is that the page is valid
+	}
+	c.verdict.whole = true
+	c.sources()
+	known := map[string]bool{}
+	for i := range c.before.parts {
+		before, after := c.before.parts[i], c.after.parts[i]
+		known[before.name] = true
+		served, sure := c.served(before.at)
+		if !sure || before.wild || before.stamp != after.stamp {
+			continue
+		}
+		c.verdict.parts[before.from] = served
+		c.exact(before, after, served)
+		if served {
+			c.monotone(before, last)
+		}
+	}
+	for writer := range c.page.writers {
+		if !known[writer] {
+			c.fail("writer %q is not known", writer)
+		}
+	}
+	c.damage()
+}
+
+// served reports whether a home is on the page, and whether that is sure.
+func (c *check) served(at int) (served, sure bool) {
+	before, after := c.before.homes[at], c.after.homes[at]
+	return before.up && !c.before.starved, c.before.starved || before.stamp == after.stamp && !before.wild
+}
+
+// sources is the law that what cannot be read is said to be so.
+func (c *check) sources() {
+	for i, h := range c.before.homes {
+		served, sure := c.served(i)
+		if !sure {
+			continue
+		}
+		c.verdict.homes[h.from] = true
+		want := 0.0
+		if served {
+			want = 1
+		}
+		c.is("gme_source_up dir="+h.link, want)
+	}
+	success := 1.0
+	if c.before.starved {
+		success = 0
+	}
+	for _, probe := range []string{"mmap", "mmap_stats"} {
+		c.is("gme_probe_success probe="+probe, success)
+	}
+}
+
+func (c *check) is(id string, want float64) {
+	if got, ok := c.page.own[id]; !ok || got != want {
+		c.fail("%s is %v (there: %v), want %v", id, got, ok, want)
+	}
+}
+
+// exact is the law that a part has the series that it must have, with their values.
+func (c *check) exact(before, after partView, served bool) {
+	series := c.page.writers[before.name]
+	if !served {
+		if len(series) > 0 {
+			c.fail("%d series of %s, which cannot be read", len(series), before.name)
+		}
+		return
+	}
+	want, label := bounds(before, after), filepath.Base(c.before.homes[before.at].link)
+	for id, w := range want {
+		got, ok := series[id]
+		switch {
+		case !ok && w.there:
+			c.fail("%s is missing, want %v to %v", id, w.low, w.high)
+		case ok && (got.value < w.low || got.value > w.high):
+			c.fail("%s is %v, want %v to %v", id, got.value, w.low, w.high)
+		case ok && got.label != label:
+			c.fail("%s is in %q, want %q", id, got.label, label)
+		}
+	}
+	for id, got := range series {
+		if _, ok := want[id]; !ok {
+			c.fail("%s should not be there, and is %v", id, got.value)
+		}
+	}
+}
+
+// monotone is the law that counters do not go down, or away, while their files live.
+func (c *check) monotone(before partView, last map[string]remembered) {
+	for id, now := range c.page.writers[before.name] {
+		if !now.grows {
+			continue
+		}
+		if then, seen := last[id]; seen && then.stamp == before.stamp && now.value < then.value {
+			c.fail("%s is %v, was %v", id, now.value, then.value)
+		}
+		last[id] = remembered{now.value, before.stamp}
+	}
+}
+
+// damage is the law that all damage is counted, and nothing else.
+func (c *check) damage() {
+	if c.before.starved {
+		return
+	}
+	low, high := map[format.Reason]float64{}, map[format.Reason]float64{}
+	keys, sureKeys := 0.0, true
+	for i := range c.before.parts {
+		before, after := c.before.parts[i], c.after.parts[i]
+		served, sure := c.served(before.at)
+		switch {
+		case !sure || before.wild || before.stamp != after.stamp:
+			sureKeys = false
+			for _, reason := range format.Reasons {
+				high[reason] += float64(before.files)
+			}
+		case served && before.reason != "":
+			low[before.reason]++
+			high[before.reason]++
+			keys += float64(before.badKeys)
+		}
+	}
+	for _, reason := range format.Reasons {
+		id := "gme_mmap_damaged_files reason=" + string(reason)
+		if got, ok := c.page.own[id]; !ok || got < low[reason] || got > high[reason] {
+			c.fail("%s is %v (there: %v), want %v to %v", id, got, ok, low[reason], high[reason])
+		}
+	}
+	if sureKeys {
+		c.is("gme_mmap_skipped_entries", keys)
+	}
+	c.is("gme_mmap_conflicting_families", 0)
+	for _, id := range []string{"gme_mmap_dead_files", "gme_mmap_families_without_metadata"} {
+		c.is(id, 0)
+	}
+}

@@ -12,7 +12,7 @@ LDFLAGS  := -s -w $(VARIABLE).Version=$(VERSION) $(VARIABLE).Revision=$(REVISION
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-go test-ruby test-unstable lint bench bench-rails fuzz demo-rails demo-python install clean setup help
+.PHONY: build run test test-go test-386 test-ruby test-unstable cross lint bench bench-rails fuzz demo-rails demo-python install clean setup help
 
 build: ## build bin/gitlab-metrics-exporter
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
@@ -25,6 +25,14 @@ test: setup test-go test-ruby ## install what the tests need, and run them all
 # Not cached: tests run the program, Ruby and promtool, which go test does not know of.
 test-go:
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m ./...
+
+test-386: ## test the program as a 32-bit one
+	GOARCH=386 $(GO) test -count=1 -timeout 20m ./cmd/... ./internal/...
+
+cross: ## build the program for other machines, to see that it can be
+	for target in linux/386 linux/arm64 darwin/arm64; do \
+		GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/$(NAME) || exit; \
+	done
 
 # All of the gem: with real Pumas and Sidekiqs, and the program that was built.
 test-ruby: build
@@ -61,4 +69,4 @@ setup:
 	script/setup
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

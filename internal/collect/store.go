@@ -92,6 +92,7 @@ type store struct {
 	metric   directfilestore.Metric
 	inferred bool // nobody said it
 	certain  bool // and the keys did
+	final    bool // whatever keys come
 }
 
 // storeOf finds out about a file of DirectFileStore, which begins with head.
@@ -100,10 +101,11 @@ func (c *Config) storeOf(f discover.File, beside directfilestore.Metadata, l fra
 	if !known {
 		metric, known = beside[f.Metric]
 	}
-	s := store{metric: metric, certain: true}
+	s := store{metric: metric, certain: true, final: true}
 	if !known {
 		guess := directfilestore.Infer(f.Metric, keysOf(l, head, used))
-		s = store{metric: directfilestore.Metric{Type: guess.Type, Aggregation: guess.Aggregation}, inferred: true, certain: guess.Known}
+		s = store{metric: directfilestore.Metric{Type: guess.Type, Aggregation: guess.Aggregation}, inferred: true, certain: guess.Known,
+			final: guess.Type == discover.Histogram || guess.Type == discover.Summary}
 	}
 	s.kind = directfilestore.KindOf(s.metric.Type)
 	return s

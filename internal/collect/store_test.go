@@ -61,6 +61,16 @@ func TestStoreInfersLater(t *testing.T) {
 	wantPage(t, lookBoth(t, e), page("# h histogram", `h_bucket{le="1"} 1`, `h_bucket{le="+Inf"} 1`, "h_sum 0.5", "h_count 1"))
 }
 
+// So it may if the name, or another key, has said otherwise before.
+func TestStoreInfersOtherwise(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"metric_h_total___1.bin": storeImage(stampedEntry{"le=1&pid=7", 1, 1})})
+	e := collect.New(dir)
+	wantPage(t, lookBoth(t, e), page("# h_total gauge", `h_total{pid="7",le="1"} 1`))
+	rewrite(t, dir+"/metric_h_total___1.bin", storeImage(stampedEntry{"le=1&pid=7", 1, 1}, stampedEntry{"le=sum&pid=7", 0.5, 1}))
+	wantPage(t, lookBoth(t, e), page("# h_total histogram", `h_total_bucket{pid="7",le="1"} 1`, `h_total_bucket{pid="7",le="+Inf"} 1`,
+		`h_total_sum{pid="7"} 0.5`, `h_total_count{pid="7"} 1`))
+}
+
 // Metadata are read when they come, change and go; while they are damaged, what was
 // known stays.
 func TestStoreMetadata(t *testing.T) {

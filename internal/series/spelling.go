@@ -46,8 +46,8 @@ func (s *spellings) add(name, raw string) {
 }
 
 // Torn returns how many names there are that several names in files are spelled
-// as. It never shrinks.
-func (t *Table) Torn() int { return t.sampleNames.torn + t.labelNames.torn }
+// as, and how often help texts differed. It never shrinks.
+func (t *Table) Torn() int { return t.sampleNames.torn + t.labelNames.torn + t.tornHelps }
 
 // rawNames returns the names in the files, nil if they are all classic. A
 // family's is what those of all its samples begin with.

@@ -98,8 +98,9 @@ type Table struct {
 	records []record
 	initial []float64
 
-	helps    map[string]string // by family
-	declared map[ID][]ID       // by total count that was implied: buckets that are there with it
+	helps     map[string]string // by family
+	tornHelps int               // how often a family's was another than before
+	declared  map[ID][]ID       // by total count that was implied: buckets that are there with it
 
 	sampleNames, labelNames spellings
 
@@ -306,15 +307,18 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 // explain takes note of the help text of a sample's family. If several are said
 // it is the first in byte order: that does not depend on who was met first.
 func (t *Table) explain(sample uint32, from *Source) {
-	help, said := from.Help, from.Help != ""
+	help := from.Help
 	if t.key.Help != nil {
-		help, said = string(t.key.Help), true
-	}
-	if !said {
-		return
+		help = string(t.key.Help)
+	} else if help == "" {
+		help = unsaid
 	}
 	family := t.samples[sample].family
-	if before, known := t.helps[family]; !known || help < before {
+	before, known := t.helps[family]
+	if known && help != before {
+		t.tornHelps++
+	}
+	if !known || help < before {
 		t.helps[family] = help
 		t.changed = true
 	}
@@ -322,11 +326,15 @@ func (t *Table) explain(sample uint32, from *Source) {
 
 // help returns the help text of a family.
 func (t *Table) help(family string) string {
-	if help, said := t.helps[family]; said {
+	if help, known := t.helps[family]; known && help != unsaid {
 		return help
 	}
 	return noHelp
 }
+
+// unsaid stands for the help text of families of which nobody says one. It is
+// behind all others.
+const unsaid = "\xff"
 
 // noHelp is the help text of families of which nobody says one. It is what the
 // client libraries print then.

@@ -61,7 +61,7 @@ func config(dir string) Config {
 }
 
 // handler returns a handler for c.
-func handler(t *testing.T, c Config) *Handler {
+func handler(t testing.TB, c Config) *Handler {
 	t.Helper()
 	h, err := NewHandler(c)
 	if err != nil {

@@ -30,7 +30,7 @@ type entry struct {
 }
 
 // put writes a metric file.
-func put(t *testing.T, dir, name string, entries ...entry) {
+func put(t testing.TB, dir, name string, entries ...entry) {
 	t.Helper()
 	image := clientmmap.AppendHeader(nil, 0)
 	for _, e := range entries {

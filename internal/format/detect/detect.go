@@ -56,7 +56,7 @@ func pick(forms []Form, head []byte, used int64) (best Form, certain bool) {
 		switch c := s.compare(most); {
 		case i == 0 || c > 0:
 			best, most, certain = form, s, true
-		case c == 0 && s.framed && form.Layout != best.Layout:
+		case c == 0 && s.framed:
 			certain = false
 		}
 	}

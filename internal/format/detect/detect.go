@@ -91,10 +91,10 @@ func makeSense(form Form, head []byte, used int64) (s sense) {
 			return s
 		}
 		whole := e.Value <= size
-		key := head[e.Key:min(e.Value, size)]
+		key := head[e.Key:min(e.KeyTo, size)]
 		bare := bytes.TrimRight(key, " ")
-		if whole && (l.Bare && int64(len(bare)) > e.KeyTo-e.Key || !l.Bare && len(bare) == len(key)) {
-			return s // there is something else than space behind the key
+		if whole && !l.Bare && len(bare) == len(key) {
+			return s // there is no space in the key
 		}
 		s.entries++
 		if isKey(form.Format, bare) {

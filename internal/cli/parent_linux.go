@@ -3,14 +3,11 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
-
-// pollMilliseconds is how long a look at the parent waits before it looks
-// whether it is still wanted.
-const pollMilliseconds = 500
 
 // watchParent returns a context that ends when the process pid ends; pid 0
 // means none. A pidfd cannot be taken in by another process that gets the same
@@ -25,16 +22,28 @@ func watchParent(ctx context.Context, pid int, log *slog.Logger) (context.Contex
 	if err != nil {
 		return nil, wrong("parent.pid", "GME_PARENT_PID", strconv.Itoa(pid), "%v", err)
 	}
+	// Not blocking, so that it waits with all connections, and nothing wakes up
+	// meanwhile.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	parent := os.NewFile(uintptr(fd), "pidfd")
+	connection, err := parent.SyscallConn()
+	if err != nil {
+		parent.Close()
+		return nil, err
+	}
 	watched, end := context.WithCancel(ctx)
+	context.AfterFunc(watched, func() { parent.Close() })
 	go func() {
 		defer end()
-		defer unix.Close(fd)
-		for watched.Err() == nil {
-			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-			if n, _ := unix.Poll(fds, pollMilliseconds); n > 0 {
-				log.Info("Parent process has ended", "pid", pid)
-				return
-			}
+		ended := func(fd uintptr) bool {
+			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return n > 0
+		}
+		if connection.Read(ended) == nil {
+			log.Info("Parent process has ended", "pid", pid)
 		}
 	}()
 	return watched, nil

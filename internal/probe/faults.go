@@ -18,12 +18,9 @@ const maxNamed = 20
 type faults struct {
 	log *slog.Logger
 
-	mu        sync.Mutex // protects what follows
-	late      bool       // the last collection was not done in time
-	disproved map[string]bool
-	metadata  map[string]string // what is wrong with what applications say of their metrics
-	dirs      map[string]string // what is wrong with directories
-	files     map[string]*format.Damage
+	mu    sync.Mutex        // protects what follows
+	told  map[string]string // what is wrong with what, but for files
+	files map[string]*format.Damage
 }
 
 // report takes note of the result of a collection.
@@ -51,64 +48,63 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 }
 
 func (f *faults) reportTime(late bool) {
-	if late && !f.late {
-		f.log.Warn("The scrape's time was up before all metric files were read")
+	now := ""
+	if late {
+		now = "late"
 	}
-	if f.late && !late {
-		f.log.Info("All metric files are read in time again")
-	}
-	f.late = late
+	f.tell("time", now,
+		func() { f.log.Warn("The scrape's time was up before all metric files were read") },
+		func() { f.log.Info("All metric files are read in time again") })
 }
 
 func (f *faults) reportDir(dir string, err error) {
-	now := ""
-	if err != nil {
-		now = err.Error()
-	}
-	if f.dirs[dir] == now {
-		return
-	}
-	if f.dirs == nil {
-		f.dirs = map[string]string{}
-	}
-	f.dirs[dir] = now
-	if err == nil {
-		f.log.Info("Metrics directory can be read again", "dir", dir)
-		return
-	}
-	f.log.Warn("Metrics directory cannot be read", "dir", dir, "err", err)
+	f.tell("directory "+dir, text(err),
+		func() { f.log.Warn("Metrics directory cannot be read", "dir", dir, "err", err) },
+		func() { f.log.Info("Metrics directory can be read again", "dir", dir) })
 }
 
 func (f *faults) reportMetadata(dir collect.Dir) {
-	now := ""
-	if dir.MetadataErr != nil {
-		now = dir.MetadataErr.Error()
-	}
-	if now == f.metadata[dir.Path] {
-		return
-	}
-	if f.metadata == nil {
-		f.metadata = map[string]string{}
-	}
-	f.metadata[dir.Path] = now
-	if now != "" {
-		f.log.Warn("Metadata of metrics cannot be read; what was known of them stays", "dir", dir.Path, "err", dir.MetadataErr)
-		return
-	}
-	f.log.Info("Metadata of metrics can be read again", "dir", dir.Path)
+	f.tell("metadata "+dir.Path, text(dir.MetadataErr),
+		func() {
+			f.log.Warn("Metadata of metrics cannot be read; what was known of them stays", "dir", dir.Path, "err", dir.MetadataErr)
+		},
+		func() { f.log.Info("Metadata of metrics can be read again", "dir", dir.Path) })
 }
 
 // reportLiveness says when processes that seem dead are not.
 func (f *faults) reportLiveness(dir collect.Dir) {
-	if !dir.Disproved || f.disproved[dir.Path] {
+	if !dir.Disproved { // which stays true
 		return
 	}
-	if f.disproved == nil {
-		f.disproved = map[string]bool{}
+	f.tell("liveness "+dir.Path, "disproved", func() {
+		f.log.Warn("Files of processes that seem dead change: some process ids are not of our pid namespace, so live gauges count until their files are deleted",
+			"dir", dir.Path)
+	}, nil)
+}
+
+// tell calls begins if what is wrong with something is news, or ends if nothing is
+// any more: then now is empty.
+func (f *faults) tell(what, now string, begins, ends func()) {
+	if f.told[what] == now {
+		return
 	}
-	f.disproved[dir.Path] = true
-	f.log.Warn("Files of processes that seem dead change: some process ids are not of our pid namespace, so live gauges count until their files are deleted",
-		"dir", dir.Path)
+	if f.told == nil {
+		f.told = map[string]string{}
+	}
+	f.told[what] = now
+	if now != "" {
+		begins()
+	} else {
+		ends()
+	}
+}
+
+// text returns an error's text, "" if there is none.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (f *faults) reportFiles(s *collect.Snapshot) {

@@ -81,7 +81,7 @@ func (c *sets) cut(s *collect.Snapshot, f *family, ids []series.ID) {
 	clear(c.byRest)
 	born, told := s.Born(ids...)
 	for _, id := range ids {
-		bound, rest := splitBound(s.Layout.PartText(s.Layout.Parts(id)[2]), f.bound)
+		bound, rest := series.SplitBound(s.Layout.PartText(s.Layout.Parts(id)[2]), f.bound)
 		set := c.at(rest)
 		set.id, set.born, set.told = id, born, told
 		switch s.Layout.Name(id)[len(f.Name):] {
@@ -125,32 +125,6 @@ func (s *set) add(bound number, value float64) {
 		return
 	}
 	s.points = append(s.points, point{bound, value})
-}
-
-// splitBound takes the label called name, whose value is a number, out of the
-// last part of a series' labels. The value is empty if there is none.
-func splitBound(part []byte, name string) (value, rest []byte) {
-	if len(part) == 0 {
-		return nil, nil
-	}
-	quantile, le := part, []byte(nil)
-	if part[0] == 'q' {
-		// The label le, if there is one, comes behind quantile.
-		end := len(`quantile="`) + series.QuoteIn(part[len(`quantile="`):]) + 1
-		if quantile = part[:end]; end < len(part) {
-			le = part[end+1:]
-		}
-	} else {
-		quantile, le = nil, part
-	}
-	bound, rest := le, quantile
-	if name == quantileLabel {
-		bound, rest = quantile, le
-	}
-	if len(bound) == 0 {
-		return nil, rest
-	}
-	return bound[len(name)+2 : len(bound)-1], rest
 }
 
 // whole reports whether each label set of f has all that the readers of

@@ -1,6 +1,8 @@
 package exposition
 
 import (
+	"strings"
+
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/series"
 )
@@ -15,18 +17,14 @@ func appendFamily(dst []byte, f *family, typ string, quotes bool) []byte {
 }
 
 func appendHelp(dst []byte, help string, quotes bool) []byte {
-	for i := range len(help) {
-		switch c := help[i]; {
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\\' || c == '"' && quotes:
-			dst = append(dst, '\\', c)
-		default:
-			dst = append(dst, c)
-		}
+	if quotes {
+		return series.AppendEscaped(dst, []byte(help))
 	}
-	return dst
+	return append(dst, plainHelp.Replace(help)...)
 }
+
+// plainHelp escapes what the text format cannot have in a help text.
+var plainHelp = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 
 // AppendSample appends the line of the text format for one sample of a layout.
 func AppendSample(dst []byte, layout *series.Layout, id series.ID, value float64) []byte {

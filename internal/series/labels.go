@@ -59,6 +59,33 @@ func CutLabel(text []byte) (name, value, rest []byte) {
 	return name, value, rest
 }
 
+// SplitBound takes the label called name, le or quantile, out of the last part of a
+// series' labels. The value is empty if there is none.
+func SplitBound(part []byte, name string) (value, rest []byte) {
+	if len(part) == 0 {
+		return nil, nil
+	}
+	const start = `quantile="`
+	quantile, le := part, []byte(nil)
+	if part[0] == 'q' {
+		// The label le, if there is one, comes behind quantile.
+		end := len(start) + QuoteIn(part[len(start):]) + 1
+		if quantile = part[:end]; end < len(part) {
+			le = part[end+1:]
+		}
+	} else {
+		quantile, le = nil, part
+	}
+	bound, rest := le, quantile
+	if name == "quantile" {
+		bound, rest = quantile, le
+	}
+	if len(bound) == 0 {
+		return nil, rest
+	}
+	return bound[len(name)+2 : len(bound)-1], rest
+}
+
 // QuoteIn returns where the first quote is in text that is not escaped.
 func QuoteIn(text []byte) int {
 	for i := 0; ; i++ {

@@ -1,7 +1,6 @@
 package series
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -77,8 +76,7 @@ func withoutLe(w wording, labels []format.Label) wording {
 			rest.note(label)
 		}
 	}
-	at := bytes.LastIndex(w.bound, []byte(`le="`)) // there is none in a number, and no bare quote in a value
-	rest.bound = bytes.TrimSuffix(w.bound[:at], []byte(","))
+	_, rest.bound = SplitBound(w.bound, "le")
 	return rest
 }
 

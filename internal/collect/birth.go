@@ -49,9 +49,10 @@ func (c *collection) bear(f *file, run run) {
 	}
 	c.snapshot.births = unborn(c.snapshot.births, c.table.Len())
 	births := c.snapshot.births[run.first:][:run.n]
+	mixed := c.table.Mixings() > 0
 	for i := range births {
 		births[i] = min(births[i], born)
-		if c.table.Mixings() > 0 && c.table.Mixed(run.first+series.ID(i)) {
+		if mixed && c.table.Mixed(run.first+series.ID(i)) {
 			births[i] = unknown
 		}
 	}

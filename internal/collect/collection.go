@@ -61,9 +61,7 @@ func (e *Engine) begin() *collection {
 		}
 	}
 	c.snapshot.values = c.table.AppendInitial(c.snapshot.values[:0])
-	if e.Births {
-		c.snapshot.births = unborn(c.snapshot.births[:0], c.table.Len())
-	}
+	c.snapshot.births = c.snapshot.births[:0]
 	c.mixings, c.torn = c.table.Mixings(), c.table.Torn()
 	return c
 }
@@ -231,14 +229,29 @@ func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID
 	}
 }
 
+// neverSet reports whether a series is merged by time, and no file has one for it.
+func (c *collection) neverSet(id series.ID) bool {
+	latest, timed := c.latest[id]
+	return timed && latest == 0
+}
+
+func (c *collection) someNeverSet() bool {
+	for _, latest := range c.latest {
+		if latest == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // finish completes the snapshot.
 func (c *collection) finish() *Snapshot {
 	s := c.snapshot
 	s.Layout = c.table.Layout()
 	s.values = c.table.AppendInitial(s.values)
 	s.Layout.Accumulate(s.values)
-	if c.latest != nil {
-		s.Layout = s.Layout.Without(func(id series.ID) bool { latest, timed := c.latest[id]; return timed && latest == 0 })
+	if c.someNeverSet() {
+		s.Layout = s.Layout.Without(c.neverSet)
 	}
 	if c.Births {
 		s.births = unborn(s.births, c.table.Len())

@@ -212,7 +212,7 @@ func (s *scanner) recognize(f *file) (*format.Damage, error) {
 	if form.Format == discover.DirectFileStore {
 		f.store = new(s.storeOf(file, f.source.store.metrics, form.Layout, head, f.used))
 		f.store.describe(&f.File)
-		f.unsure = f.unsure || !f.store.final
+		f.unsure = f.unsure || !f.store.final()
 	}
 	if f.Rule == discover.MostRecent && !form.Layout.Stamped {
 		f.Rule, f.PerProcess = discover.Last, true // it cannot be told

@@ -92,8 +92,11 @@ type store struct {
 	metric   directfilestore.Metric
 	inferred bool // nobody said it
 	certain  bool // and the keys did
-	final    bool // whatever keys come
 }
+
+// final reports whether the file is that, whatever keys come. What was inferred
+// from the name, or from a label pid, a key may contradict.
+func (s *store) final() bool { return !s.inferred || s.kind != directfilestore.Plain }
 
 // storeOf finds out about a file of DirectFileStore, which begins with head.
 func (c *Config) storeOf(f discover.File, beside directfilestore.Metadata, l frame.Layout, head []byte, used int64) store {
@@ -101,11 +104,10 @@ func (c *Config) storeOf(f discover.File, beside directfilestore.Metadata, l fra
 	if !known {
 		metric, known = beside[f.Metric]
 	}
-	s := store{metric: metric, certain: true, final: true}
+	s := store{metric: metric, certain: true}
 	if !known {
 		guess := directfilestore.Infer(f.Metric, keysOf(l, head, used))
-		s = store{metric: directfilestore.Metric{Type: guess.Type, Aggregation: guess.Aggregation}, inferred: true, certain: guess.Known,
-			final: guess.Type == discover.Histogram || guess.Type == discover.Summary}
+		s = store{metric: directfilestore.Metric{Type: guess.Type, Aggregation: guess.Aggregation}, inferred: true, certain: guess.Known}
 	}
 	s.kind = directfilestore.KindOf(s.metric.Type)
 	return s

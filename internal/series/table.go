@@ -304,42 +304,6 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	return id, nil
 }
 
-// explain takes note of the help text of a sample's family. If several are said
-// it is the first in byte order: that does not depend on who was met first.
-func (t *Table) explain(sample uint32, from *Source) {
-	help := from.Help
-	if t.key.Help != nil {
-		help = string(t.key.Help)
-	} else if help == "" {
-		help = unsaid
-	}
-	family := t.samples[sample].family
-	before, known := t.helps[family]
-	if known && help != before {
-		t.tornHelps++
-	}
-	if !known || help < before {
-		t.helps[family] = help
-		t.changed = true
-	}
-}
-
-// help returns the help text of a family.
-func (t *Table) help(family string) string {
-	if help, known := t.helps[family]; known && help != unsaid {
-		return help
-	}
-	return noHelp
-}
-
-// unsaid stands for the help text of families of which nobody says one. It is
-// behind all others.
-const unsaid = "\xff"
-
-// noHelp is the help text of families of which nobody says one. It is what the
-// client libraries print then.
-const noHelp = "Multiprocess metric"
-
 // spell takes note of what names the key has, whose sample is called so in the
 // file.
 func (t *Table) spell(sample []byte) {
@@ -434,22 +398,6 @@ func (t *Table) rename(id ID, name uint32) {
 	}
 }
 
-func (t *Table) retain(id ID, kind kind) {
-	t.hold(id)
-	r := &t.records[id]
-	if r.kind != kind {
-		t.mix(id, kind.typ)
-	}
-	if r.refs == 1 {
-		for _, bucket := range t.declared[id] {
-			t.hold(bucket)
-		}
-	}
-	if count := r.count; count != None {
-		t.retain(count, kind)
-	}
-}
-
 // mix notes that files of different kinds or families name the series, one
 // of them of the given type.
 func (t *Table) mix(id ID, typ discover.Type) {
@@ -460,37 +408,6 @@ func (t *Table) mix(id ID, typ discover.Type) {
 	if types != before {
 		t.mixed[id] = types
 		t.changed = true
-	}
-}
-
-// Release takes back what [Table.Intern] counted for one entry.
-func (t *Table) Release(id ID) {
-	if id == None {
-		return
-	}
-	t.drop(id)
-	r := &t.records[id]
-	if r.refs == 0 {
-		for _, bucket := range t.declared[id] {
-			t.drop(bucket)
-		}
-	}
-	t.Release(r.count)
-}
-
-// hold counts one reason more for a series to be there, and nothing else; drop
-// takes that back.
-func (t *Table) hold(id ID) {
-	if t.records[id].refs++; t.records[id].refs == 1 {
-		t.live++
-		t.changed = true
-	}
-}
-
-func (t *Table) drop(id ID) {
-	if t.records[id].refs--; t.records[id].refs == 0 {
-		t.live--
-		t.lost, t.changed = true, true
 	}
 }
 
@@ -526,23 +443,4 @@ func (t *Table) Lost() bool { return t.lost }
 // len(values) on.
 func (t *Table) AppendInitial(values []float64) []float64 {
 	return append(values, t.initial[len(values):]...)
-}
-
-// AppendEntries appends to counts, for each ID, the number of entries that name
-// the series.
-func (t *Table) AppendEntries(counts []uint32) []uint32 {
-	first := len(counts)
-	for i := range t.records {
-		counts = append(counts, t.records[i].refs)
-	}
-	for total, buckets := range t.declared { // which nobody has to name
-		if t.records[total].refs == 0 {
-			continue
-		}
-		counts[first+int(total)] = 0
-		for _, bucket := range buckets {
-			counts[first+int(bucket)]--
-		}
-	}
-	return counts
 }

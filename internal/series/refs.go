@@ -1,0 +1,71 @@
+package series
+
+// A series is there as long as entries name it, or imply it: these are counted. One
+// that is gone keeps its number, until everything is learnt anew.
+
+// retain counts an entry that names the series, from a file of the given kind.
+func (t *Table) retain(id ID, kind kind) {
+	t.hold(id)
+	r := &t.records[id]
+	if r.kind != kind {
+		t.mix(id, kind.typ)
+	}
+	if r.refs == 1 {
+		for _, bucket := range t.declared[id] {
+			t.hold(bucket)
+		}
+	}
+	if count := r.count; count != None {
+		t.retain(count, kind)
+	}
+}
+
+// Release takes back what [Table.Intern] counted for one entry.
+func (t *Table) Release(id ID) {
+	if id == None {
+		return
+	}
+	t.drop(id)
+	r := &t.records[id]
+	if r.refs == 0 {
+		for _, bucket := range t.declared[id] {
+			t.drop(bucket)
+		}
+	}
+	t.Release(r.count)
+}
+
+// hold counts one reason more for a series to be there, and nothing else; drop
+// takes that back.
+func (t *Table) hold(id ID) {
+	if t.records[id].refs++; t.records[id].refs == 1 {
+		t.live++
+		t.changed = true
+	}
+}
+
+func (t *Table) drop(id ID) {
+	if t.records[id].refs--; t.records[id].refs == 0 {
+		t.live--
+		t.lost, t.changed = true, true
+	}
+}
+
+// AppendEntries appends to counts, for each ID, the number of entries that name
+// the series.
+func (t *Table) AppendEntries(counts []uint32) []uint32 {
+	first := len(counts)
+	for i := range t.records {
+		counts = append(counts, t.records[i].refs)
+	}
+	for total, buckets := range t.declared { // which nobody has to name
+		if t.records[total].refs == 0 {
+			continue
+		}
+		counts[first+int(total)] = 0
+		for _, bucket := range buckets {
+			counts[first+int(bucket)]--
+		}
+	}
+	return counts
+}

@@ -9,7 +9,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -23,11 +22,10 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -96,7 +94,7 @@ func compare(plan fleet.Plan) (err error) {
 	if err != nil {
 		return err
 	}
-	defer server.stop()
+	defer server.Stop()
 
 	page := newPage(dir)
 	if _, err := page.scrape(); err != nil { // the first is not warm
@@ -114,7 +112,7 @@ func compare(plan fleet.Plan) (err error) {
 			return err
 		}
 	}
-	memory, err := server.memory()
+	memory, err := server.Status()
 	if err != nil {
 		return err
 	}
@@ -192,7 +190,7 @@ func (t *times) print(plan fleet.Plan, gem string, memory, gemMemory map[string]
 		fmt.Printf("| %s | %.1f | %.1f | %.1f |\n", row.title, ours*1e3, theirs*1e3, theirs/ours)
 	}
 	fmt.Printf("\nResident after 100 scrapes more, MB: server %.1f (anonymous %.1f, file %.1f; peak %.1f), gem's process at its peak %.1f\n\n",
-		memory["VmRSS"], memory["RssAnon"], memory["RssFile"], memory["VmHWM"], gemMemory["VmHWM"])
+		memory["VmRSS"]/1e3, memory["RssAnon"]/1e3, memory["RssFile"]/1e3, memory["VmHWM"]/1e3, gemMemory["VmHWM"])
 }
 
 // process runs a command to its end and reads what it prints.
@@ -287,37 +285,22 @@ func (g *gem) stop() {
 
 // A server is the program under test.
 type server struct {
-	command *exec.Cmd
-	url     string
-	buffer  []byte
+	*program.Program
+	buffer []byte
 }
 
 func startServer(dir string) (*server, error) {
-	s := &server{
-		command: exec.Command(*binary, "--mmap.dir", dir, "--web.listen-address=127.0.0.1:0"),
-		buffer:  make([]byte, pieceSize),
-	}
-	logs, err := s.command.StderrPipe()
+	p, err := program.Start(*binary, dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.command.Start(); err != nil {
-		return nil, err
-	}
-	address := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	for lines := bufio.NewScanner(logs); lines.Scan(); {
-		if found := address.FindStringSubmatch(lines.Text()); found != nil {
-			s.url = "http://" + found[1] + "/metrics"
-			go io.Copy(io.Discard, logs)
-			_, err := s.scrape("identity") // the first is not warm
-			return s, err
-		}
-	}
-	return nil, errors.New("the server does not start")
+	s := &server{p, make([]byte, pieceSize)}
+	_, err = s.scrape("identity") // the first is not warm
+	return s, err
 }
 
 func (s *server) scrape(encoding string) (result, error) {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url, nil)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.URL(), nil)
 	if err != nil {
 		return result{}, err
 	}
@@ -344,28 +327,6 @@ func (s *server) scrape(encoding string) (result, error) {
 var client = &http.Client{Transport: &http.Transport{ReadBufferSize: pieceSize}}
 
 const pieceSize = 256 << 10 // bytes
-
-// memory returns the server's memory in MB, by the kernel's names.
-func (s *server) memory() (map[string]float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
-	if err != nil {
-		return nil, err
-	}
-	memory := map[string]float64{}
-	for line := range bytes.Lines(status) {
-		fields := strings.Fields(string(line))
-		if len(fields) == 3 && fields[2] == "kB" {
-			kB, _ := strconv.ParseFloat(fields[1], 64)
-			memory[strings.TrimSuffix(fields[0], ":")] = kB / 1e3
-		}
-	}
-	return memory, nil
-}
-
-func (s *server) stop() {
-	s.command.Process.Signal(syscall.SIGTERM)
-	s.command.Wait()
-}
 
 func cpu() string {
 	info, _ := os.ReadFile("/proc/cpuinfo")

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
 )
 
@@ -48,11 +49,12 @@ func run() error {
 	if err := fleet.Generate(dir, fleet.Plan{Processes: *processes, Entries: *entries}); err != nil {
 		return err
 	}
-	s, err := start(dir)
+	p, err := program.Start(*binary, dir)
 	if err != nil {
 		return err
 	}
-	defer s.stop()
+	defer p.Stop()
+	s := server{p}
 	fmt.Printf("%d processes x %d entries, %d cores, %s; %v each\n\n", *processes, *entries, runtime.NumCPU(), runtime.Version(), *duration)
 	fmt.Println("| clients | pages | 503 | errors | median, ms | 99 of 100, ms | longest, ms | resident at most, MB |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
@@ -65,12 +67,12 @@ func run() error {
 }
 
 // load runs one part and prints its row.
-func (s *server) load(scrapers, stalled int) error {
+func (s server) load(scrapers, stalled int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), *duration)
 	defer cancel()
 	var wait sync.WaitGroup
 	for i := range stalled {
-		wait.Go(func() { stall(ctx, s.address, i%2 == 0) })
+		wait.Go(func() { stall(ctx, s.Address(), i%2 == 0) })
 	}
 	var tallies []*tally
 	for i := range scrapers {
@@ -112,12 +114,12 @@ func (t *tally) quantile(q float64) float64 {
 }
 
 // scrape scrapes until ctx ends. Who is refused tries again when it is told to.
-func (s *server) scrape(ctx context.Context, t *tally, coding string) {
+func (s server) scrape(ctx context.Context, t *tally, coding string) {
 	client := &http.Client{Transport: &http.Transport{ReadBufferSize: 64 << 10, DisableCompression: true}}
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
 		begin := time.Now()
-		code, err := get(client, "http://"+s.address+"/metrics", coding)
+		code, err := get(client, s.URL(), coding)
 		switch {
 		case err != nil:
 			t.errs = append(t.errs, err)

@@ -470,19 +470,30 @@ type writer struct {
 	err    error // how it ended; only after exited
 }
 
+// startWriter starts a writer of the gem's files.
 func startWriter(ctx context.Context, t *testing.T, dir, id string, rounds int, children ...string) *writer {
 	t.Helper()
-	args := append([]string{filepath.Join("testdata", "live.rb"), dir, id, fmt.Sprint(rounds)}, children...)
-	w := &writer{
-		id: id, cmd: command(ctx, dir, "ruby", args...),
-		output: newWatchedOutput(regexp.MustCompile(`(?m)^done$`)), exited: make(chan struct{}),
-	}
-	w.cmd.Stdout, w.cmd.Stderr = w.output, w.output
+	return startCounting(t, id, command(ctx, dir, "ruby", append([]string{filepath.Join("testdata", "live.rb"), dir, id, fmt.Sprint(rounds)}, children...)...))
+}
+
+// startCounting starts a process that says done when it has counted all it was
+// told to, and ends when its input does.
+func startCounting(t *testing.T, id string, cmd *exec.Cmd) *writer {
+	t.Helper()
+	w := &writer{id: id, cmd: cmd, output: newWatchedOutput(regexp.MustCompile(`(?m)^done$`)), exited: make(chan struct{})}
 	stdin, err := w.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.stdin = stdin
+	w.start(t)
+	return w
+}
+
+// start starts the process, which lives no longer than the test.
+func (w *writer) start(t *testing.T) {
+	t.Helper()
+	w.cmd.Stdout, w.cmd.Stderr = w.output, w.output
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +505,6 @@ func startWriter(ctx context.Context, t *testing.T, dir, id string, rounds int, 
 		w.cmd.Process.Kill()
 		<-w.exited
 	})
-	return w
 }
 
 // done returns when the writer has counted all it was told to.

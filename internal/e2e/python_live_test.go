@@ -219,35 +219,7 @@ func pythonValues(ctx context.Context, t *testing.T, url string) map[string]floa
 // startPython starts a busy.py.
 func startPython(ctx context.Context, t *testing.T, dir, id string, rounds int, children ...string) *writer {
 	t.Helper()
-	args := append([]string{filepath.Join("testdata", "python", "busy.py"), dir, id, fmt.Sprint(rounds)}, children...)
-	w := &writer{
-		id: id, cmd: command(ctx, dir, python, args...),
-		output: newWatchedOutput(regexp.MustCompile(`(?m)^done$`)), exited: make(chan struct{}),
-	}
-	stdin, err := w.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.stdin = stdin
-	w.start(t)
-	return w
-}
-
-// start starts the process, which lives no longer than the test.
-func (w *writer) start(t *testing.T) {
-	t.Helper()
-	w.cmd.Stdout, w.cmd.Stderr = w.output, w.output
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		w.err = w.cmd.Wait()
-		close(w.exited)
-	}()
-	t.Cleanup(func() {
-		w.cmd.Process.Kill()
-		<-w.exited
-	})
+	return startCounting(t, id, command(ctx, dir, python, append([]string{filepath.Join("testdata", "python", "busy.py"), dir, id, fmt.Sprint(rounds)}, children...)...))
 }
 
 // TestGunicorn has clients ask a gunicorn for pages, whose workers are replaced

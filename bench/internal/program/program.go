@@ -75,13 +75,19 @@ func (p *Program) Stop() error {
 	return errors.Join(p.command.Process.Signal(syscall.SIGTERM), p.command.Wait())
 }
 
+// Address returns where the program listens, HOST:PORT.
+func (p *Program) Address() string { return p.address }
+
+// URL returns where the page is.
+func (p *Program) URL() string { return "http://" + p.address + "/metrics" }
+
 // PID returns the number of the program's process.
 func (p *Program) PID() int { return p.command.Process.Pid }
 
 // Scrape asks for a page in a content coding. The page is there until the next
 // scrape.
 func (p *Program) Scrape(coding string) (page []byte, took time.Duration, err error) {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+p.address+"/metrics", nil)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, p.URL(), nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -125,13 +131,18 @@ type Memory struct{ Resident, Anonymous, File, Peak float64 }
 // Memory returns how much memory the program has. Peak is the most that it ever
 // had resident.
 func (p *Program) Memory() (Memory, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	status, err := p.Status()
 	if err != nil {
 		return Memory{}, err
 	}
-	status := Status(string(text))
 	mb := func(name string) float64 { return status[name] * 1024 / 1e6 }
 	return Memory{mb("VmRSS"), mb("RssAnon"), mb("RssFile"), mb("VmHWM")}, nil
+}
+
+// Status returns the numbers that the kernel has of the process; of memory in KiB.
+func (p *Program) Status() (map[string]float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	return Status(string(text)), err
 }
 
 // Status returns the numbers of a status file of the kernel.

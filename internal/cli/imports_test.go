@@ -18,7 +18,8 @@ const module = "gitlab-metrics-exporter/internal/"
 var stages = []string{"discover", "format", "series", "collect", "cardinality", "exposition", "probe", "web", "cli"}
 
 // pure are the stages that turn bytes into other bytes and do nothing else:
-// what they may not import would let them read, wait or log.
+// what they may not import would let them read, wait or log. Nobody waits for
+// sync/atomic, which is allowed.
 var (
 	pure    = []string{"format", "series", "cardinality"}
 	effects = []string{"os", "net", "time", "log", "log/slog", "context", "sync"}
@@ -54,7 +55,7 @@ func TestImports(t *testing.T) {
 				for _, imported := range p.Imports {
 					checkDirection(t, name, stage, imported)
 					checkReserved(t, name, stage, imported)
-					if slices.Contains(pure, stage) && isBelow(imported, effects...) {
+					if slices.Contains(pure, stage) && imported != "sync/atomic" && isBelow(imported, effects...) {
 						t.Errorf("%s imports %s, but is to be pure", name, imported)
 					}
 				}

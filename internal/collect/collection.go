@@ -18,7 +18,7 @@ type collection struct {
 	mixings int // of the table, at the start
 	torn    int // the same
 
-	tableLock sync.RWMutex // protects the next two
+	tableLock sync.Mutex // protects the next two
 	table     *series.Table
 	unmix     bool // a file was forgotten while files disagree
 
@@ -164,8 +164,8 @@ func (c *collection) merge(f *file, values, stamps []float64) {
 	if len(values) != f.column.n {
 		return // the collection was cut short, and fails
 	}
-	c.tableLock.RLock()
-	defer c.tableLock.RUnlock()
+	c.tableLock.Lock()
+	defer c.tableLock.Unlock()
 	into := c.table.AppendInitial(c.snapshot.values)
 	c.snapshot.values = into
 	mixed := c.table.Mixings() > 0

@@ -35,17 +35,21 @@ type run struct {
 	n     uint32
 }
 
+// precedes reports whether the series of the next entry makes the run longer.
+func (r *run) precedes(id series.ID) bool {
+	return r.first+series.ID(r.n) == id && r.first != series.None
+}
+
 func newColumn(l frame.Layout) column { return column{layout: l, end: frame.HeaderSize} }
 
 // add adds the entry e, whose key is told apart by print.
 func (c *column) add(e frame.Entry, id series.ID, print uint64) {
-	i := c.n % blockLen
+	i := uint(c.n) % blockLen
 	if i == 0 {
 		c.blocks = append(c.blocks, new(block))
 	}
 	c.blocks[len(c.blocks)-1][i] = uint32(e.Value)
-	last := len(c.runs) - 1
-	if last >= 0 && c.runs[last].first != series.None && c.runs[last].first+series.ID(c.runs[last].n) == id {
+	if last := len(c.runs) - 1; last >= 0 && c.runs[last].precedes(id) {
 		c.runs[last].n++
 	} else {
 		c.runs = append(c.runs, run{id, 1})

@@ -257,6 +257,8 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 		}
 		if source == nil {
 			source = s.source(f)
+			known := f.column.n
+			defer func() { s.retain(f, known, source) }()
 		}
 		s.learnWindow(f, source)
 	}
@@ -281,13 +283,11 @@ var everything = []string{"+Inf"}
 
 // learnWindow learns the entries that lie wholly in the window, from the
 // first that is not known on. Damage is left to the caller, who meets it next.
-//
-// Recognizing known keys under a shared lock, side by side with other scanners,
-// was tried and did not pay: 4 % slower, for 11 % more work.
+// Keys that the table knows, which are nearly all, are recognized side by side with
+// other scanners.
 func (s *scanner) learnWindow(f *file, source *series.Source) {
-	s.tableLock.Lock()
-	defer s.tableLock.Unlock()
 	w := s.window
+	known := s.known(source)
 	for at := f.column.end; at+5 <= w.end; at = f.column.end {
 		e, damage := f.column.layout.At(w.slice(at, w.end), at, w.limit)
 		if damage != nil || e.End == 0 || e.End > w.end {
@@ -298,9 +298,12 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 			s.key = directfilestore.AppendKey(s.key[:0], f.Metric, f.store.kind, key)
 			key = s.key
 		}
-		id, err := s.table.Intern(key, source, f.parse)
-		if err != nil {
-			f.addBadKey(e, err)
+		id := known.Find(key, source)
+		if id == series.None {
+			var err error
+			if id, known, err = s.intern(key, source, f.parse); err != nil {
+				f.addBadKey(e, err)
+			}
 		}
 		last := w.slice(tailOffset(at, e.Value), e.Value+8)
 		f.column.add(e, id, keyPrint(uint32(e.KeyTo-e.Key), last))
@@ -308,6 +311,35 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 		if s.stamps != nil {
 			s.stamps = append(s.stamps, frame.Float(w.slice(e.Value+8, e.End)))
 		}
+	}
+}
+
+func (c *collection) known(source *series.Source) series.Known {
+	c.tableLock.Lock()
+	defer c.tableLock.Unlock()
+	return c.table.Known(source)
+}
+
+// intern returns the series of an entry whose key is not known, and what is known
+// then.
+func (c *collection) intern(key []byte, source *series.Source, parse series.ParseFunc) (series.ID, series.Known, error) {
+	c.tableLock.Lock()
+	defer c.tableLock.Unlock()
+	id, err := c.table.Intern(key, source, parse)
+	return id, c.table.Known(source), err
+}
+
+// retain counts the entries of f as naming their series, but for the first known
+// ones, which are counted.
+func (s *scanner) retain(f *file, known int, source *series.Source) {
+	s.tableLock.Lock()
+	defer s.tableLock.Unlock()
+	for _, run := range f.column.runs {
+		n := int(run.n)
+		if skip := min(known, n); skip < n {
+			s.table.Retain(run.first+series.ID(skip), n-skip, source)
+		}
+		known -= min(known, n)
 	}
 }
 
@@ -326,9 +358,7 @@ func (c *collection) forget(f *file) {
 		c.unmix = true
 	}
 	for _, run := range f.column.runs {
-		for i := range run.n {
-			c.table.Release(run.first + series.ID(i))
-		}
+		c.table.Release(run.first, int(run.n))
 	}
 	f.empty(f.Name)
 }

@@ -224,6 +224,9 @@ func (t *Table) reorder(o *ordering, same bool) []ID {
 		}
 		r.placed = r.refs > 0
 	}
+	if len(fresh) > len(t.texts.spans)/4 {
+		o.rankTexts()
+	}
 	slices.SortFunc(fresh, o.compare)
 	order := make([]ID, 0, t.live)
 	for _, id := range old {
@@ -258,6 +261,7 @@ type ordering struct {
 	t     *Table
 	homes []uint32 // by sample: the place of its family among all families
 	ranks []uint8  // by sample: its place within a label set of its family
+	texts []uint32 // by text: its place among all texts, nil if that is not known
 }
 
 func (t *Table) ordering(homes []string) *ordering {
@@ -296,9 +300,26 @@ func (o *ordering) compare(a, b ID) int {
 	return cmp.Or(o.compareText(la.bound, lb.bound), cmp.Compare(o.t.names[la.name], o.t.names[lb.name]))
 }
 
+// rankTexts sorts the texts. That pays if many series are to be sorted, because
+// many share a text.
+func (o *ordering) rankTexts() {
+	sorted := make([]uint32, len(o.t.texts.spans))
+	for i := range sorted {
+		sorted[i] = uint32(i)
+	}
+	slices.SortFunc(sorted, o.compareText)
+	o.texts = make([]uint32, len(sorted))
+	for rank, text := range sorted {
+		o.texts[text] = uint32(rank)
+	}
+}
+
 func (o *ordering) compareText(a, b uint32) int {
 	if a == b {
 		return 0
+	}
+	if o.texts != nil {
+		return cmp.Compare(o.texts[a], o.texts[b])
 	}
 	return bytes.Compare(o.t.texts.get(a), o.t.texts.get(b))
 }

@@ -3,7 +3,21 @@ package series
 // A series is there as long as entries name it, or imply it: these are counted. One
 // that is gone keeps its number, until everything is learnt anew.
 
-// retain counts an entry that names the series, from a file of the given kind.
+// Retain counts n entries of a source that name series numbered one after the other,
+// one each, until [Table.Release].
+func (t *Table) Retain(first ID, n int, from *Source) {
+	if first == None {
+		return
+	}
+	for i := range t.records[first:][:n] {
+		if r := &t.records[first+ID(i)]; r.refs > 0 && r.kind == from.kind && r.count == None {
+			r.refs++ // nothing else comes of it
+		} else {
+			t.retain(first+ID(i), from.kind)
+		}
+	}
+}
+
 func (t *Table) retain(id ID, kind kind) {
 	t.hold(id)
 	r := &t.records[id]
@@ -20,11 +34,17 @@ func (t *Table) retain(id ID, kind kind) {
 	}
 }
 
-// Release takes back what [Table.Intern] counted for one entry.
-func (t *Table) Release(id ID) {
-	if id == None {
+// Release takes back what [Table.Retain] counted.
+func (t *Table) Release(first ID, n int) {
+	if first == None {
 		return
 	}
+	for id := first; id < first+ID(n); id++ {
+		t.release(id)
+	}
+}
+
+func (t *Table) release(id ID) {
 	t.drop(id)
 	r := &t.records[id]
 	if r.refs == 0 {
@@ -32,7 +52,9 @@ func (t *Table) Release(id ID) {
 			t.drop(bucket)
 		}
 	}
-	t.Release(r.count)
+	if count := r.count; count != None {
+		t.release(count)
+	}
 }
 
 // hold counts one reason more for a series to be there, and nothing else; drop

@@ -20,6 +20,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
+	"sync/atomic"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
@@ -49,9 +50,9 @@ type Origin struct {
 type Source struct {
 	Origin
 	kind    kind
-	space   uint32 // number of the labels
-	process uint32 // number of the labels and the process, if processes are kept apart
-	last    uint32 // number+1 of the key before, 0 if there is none
+	space   uint32 // number of the space
+	process uint32 // number of the process in it, if processes are kept apart
+	last    keyNo  // of the known key that came last, 0 if there is none
 }
 
 // kind is how a file's entries are read.
@@ -83,10 +84,9 @@ type Table struct {
 	seed maphash.Seed
 
 	keys     keys
-	follower []uint32          // by number of the key: number+1 of the one that came after it last
-	ofKey    [][]ID            // by number of the labels and the key: its series without process, or None
-	ofKeyPID map[uint64]ID     // by number of the key and of the process
-	spaces   map[string]uint32 // numbers of labels, by their text
+	ofKey    [][]atomic.Uint32 // by number of the space and by keyNo: its series without process, or None
+	ofKeyPID map[uint64]ID     // by keyNo and number of the process
+	spaces   map[space]uint32
 	pids     map[process]uint32
 
 	texts   texts            // parts of lines; number 0 is the empty one
@@ -121,6 +121,12 @@ type Table struct {
 	text     []byte     // reused
 }
 
+// A space is a part of a directory in which a key without process is one series.
+type space struct {
+	labels string // that are added, as text
+	own    bool   // see [discover.File.OwnCounts]
+}
+
 // A process is one whose series are kept apart.
 type process struct {
 	space uint32
@@ -140,9 +146,9 @@ type bound struct {
 func NewTable() *Table {
 	t := &Table{
 		seed:     maphash.MakeSeed(),
-		keys:     keys{index: newIndex()},
+		keys:     newKeys(),
 		ofKeyPID: map[uint64]ID{},
-		spaces:   map[string]uint32{},
+		spaces:   map[space]uint32{},
 		pids:     map[process]uint32{},
 		helps:    map[string]string{},
 		declared: map[ID][]ID{},
@@ -164,7 +170,7 @@ func NewTable() *Table {
 // Source starts a pass over the entries of a file.
 func (t *Table) Source(o Origin) *Source {
 	text, _, _ := wordLabels(nil, o.Labels, math.MaxInt, false)
-	s := &Source{Origin: o, kind: kind{o.File.Type, o.File.Rule, o.File.OwnCounts}, space: numberOf(t.spaces, string(text))}
+	s := &Source{Origin: o, kind: kind{o.File.Type, o.File.Rule, o.File.OwnCounts}, space: numberOf(t.spaces, space{string(text), o.File.OwnCounts})}
 	if int(s.space) == len(t.ofKey) {
 		t.ofKey = append(t.ofKey, nil)
 	}
@@ -184,82 +190,51 @@ func numberOf[T comparable](numbers map[T]uint32, thing T) uint32 {
 	return number
 }
 
-// Intern returns the series that an entry with the key raw belongs to, and
-// counts the entry as naming it until [Table.Release]. The error is that of
-// parse, or says why a key makes no series.
+// Intern returns the series that the next entry of the source belongs to, whose key
+// is raw. The error is that of parse, or says why a key makes no series.
 func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
-	number, hash, known := t.findKey(raw, from.last)
-	id := None
-	if known {
-		id = t.find(number, from)
-	}
-	if id != None && t.records[id].kind.own == from.kind.own {
-		t.follow(from, number)
-		t.retain(id, from.kind)
-		return id, nil
-	}
-	id, err := t.learn(raw, from, parse)
-	if err != nil {
-		return None, err
-	}
-	if !known {
-		number = t.keys.add(hash, raw)
-		t.follower = append(t.follower, 0)
-		if len(raw) >= bulky {
-			t.bulk += len(raw)
+	key := t.keys.find(raw, from.last)
+	id := t.find(key, from)
+	if id == None {
+		var err error
+		if id, err = t.learn(raw, from, parse); err != nil {
+			return None, err
 		}
+		if key == 0 {
+			key = t.keys.add(raw, from.last)
+			if len(raw) >= bulky {
+				t.bulk += len(raw)
+			}
+		}
+		t.note(key, from, id)
 	}
-	t.note(number, from, id)
-	t.follow(from, number)
-	t.retain(id, from.kind)
+	from.last = key
 	return id, nil
-}
-
-// findKey returns the number of a key. It tries first the key that came after
-// the last one in another file: processes meet their metrics in much the same
-// order, and a histogram's keys always come in the same. That spares nine in
-// ten look-ups. If the key is not known, hash is what to add it with.
-func (t *Table) findKey(raw []byte, last uint32) (number, hash uint32, known bool) {
-	if last > 0 {
-		if guess := t.follower[last-1]; guess > 0 && t.keys.is(guess-1, raw) {
-			return guess - 1, 0, true
-		}
-	}
-	hash = t.hash(raw)
-	number, known = t.keys.find(hash, raw)
-	return number, hash, known
 }
 
 func (t *Table) hash(b []byte) uint32 { return uint32(maphash.Bytes(t.seed, b)) }
 
-func (t *Table) follow(from *Source, number uint32) {
-	if from.last > 0 {
-		t.follower[from.last-1] = number + 1
-	}
-	from.last = number + 1
-}
-
 // find returns the series that was noted for a key, or None.
-func (t *Table) find(key uint32, from *Source) ID {
+func (t *Table) find(key keyNo, from *Source) ID {
 	if from.File.PerProcess {
 		return t.ofKeyPID[uint64(key)<<32|uint64(from.process)]
 	}
 	if known := t.ofKey[from.space]; int(key) < len(known) {
-		return known[key]
+		return ID(known[key].Load())
 	}
 	return None
 }
 
-func (t *Table) note(key uint32, from *Source, id ID) {
+func (t *Table) note(key keyNo, from *Source, id ID) {
 	if from.File.PerProcess {
 		t.ofKeyPID[uint64(key)<<32|uint64(from.process)] = id
 		return
 	}
 	known := t.ofKey[from.space]
 	for int(key) >= len(known) {
-		known = append(known, None)
+		known = append(known, atomic.Uint32{})
 	}
-	known[key] = id
+	known[key].Store(uint32(id))
 	t.ofKey[from.space] = known
 }
 

@@ -38,12 +38,25 @@ func source(t tb, table *series.Table, file string) *series.Source {
 	return table.Source(series.Origin{File: f})
 }
 
-// intern interns entries, each in a pass of its own.
+// learn interns and retains an entry, as the next of its file. It finds it then.
+func learn(t tb, table *series.Table, from *series.Source, key string) (series.ID, error) {
+	t.Helper()
+	before := *from
+	id, err := table.Intern([]byte(key), from, clientmmap.ParseKey)
+	table.Retain(id, 1, from)
+	known := table.Known(from)
+	if found := known.Find([]byte(key), &before); found != id && !from.File.PerProcess {
+		t.Fatalf("%q is %d, and then %d", key, id, found)
+	}
+	return id, err
+}
+
+// intern learns entries, each in a pass of its own.
 func intern(t tb, table *series.Table, entries ...entry) []series.ID {
 	t.Helper()
 	ids := make([]series.ID, len(entries))
 	for i, e := range entries {
-		id, err := table.Intern([]byte(e.key), source(t, table, e.file), clientmmap.ParseKey)
+		id, err := learn(t, table, source(t, table, e.file), e.key)
 		if err != nil {
 			t.Fatalf("%s: %v", e.key, err)
 		}
@@ -55,7 +68,7 @@ func intern(t tb, table *series.Table, entries ...entry) []series.ID {
 // release releases ids, one by one.
 func release(table *series.Table, ids ...series.ID) {
 	for _, id := range ids {
-		table.Release(id)
+		table.Release(id, 1)
 	}
 }
 
@@ -168,11 +181,11 @@ func TestInternRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			table := series.NewTable()
 			good := source(t, table, tt.file)
-			if _, err := table.Intern([]byte(key("m", "m")), good, clientmmap.ParseKey); err != nil {
+			if _, err := learn(t, table, good, key("m", "m")); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 { // the second time it must not be thought known
-				id, err := table.Intern([]byte(tt.key), good, clientmmap.ParseKey)
+				id, err := learn(t, table, good, tt.key)
 				if id != series.None || err == nil || err.Error() != tt.want {
 					t.Errorf("got %d, %v; want error %q", id, err, tt.want)
 				}
@@ -180,7 +193,7 @@ func TestInternRefuses(t *testing.T) {
 			if table.Live() != 1 {
 				t.Errorf("%d series, want 1", table.Live())
 			}
-			table.Release(series.None) // what the caller keeps for such an entry
+			table.Release(series.None, 1) // what the caller keeps for such an entry
 		})
 	}
 }
@@ -265,7 +278,7 @@ func TestInternDistinct(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "new file") == 0 {
 				from = source(t, table, "counter_1-0.db")
 			}
-			id, err := table.Intern([]byte(key("m", "m", "a", v)), from, clientmmap.ParseKey)
+			id, err := learn(t, table, from, key("m", "m", "a", v))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +313,7 @@ func TestInternGuessesWrong(t *testing.T) {
 		{one, key("m", "m", "a", long+"1")}, {one, key("m", "m", "a", long+"2")},
 		{other, key("m", "m", "a", long+"1")}, {other, key("n", "m", "b", long+"2")}, {other, key("m", "m", "a", long+"2")},
 	} {
-		id, err := table.Intern([]byte(step.key), step.from, clientmmap.ParseKey)
+		id, err := learn(t, table, step.from, step.key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +361,7 @@ func TestRelease(t *testing.T) {
 		{"one of two", func() { release(table, ids[:1]...) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
 		{"the other", func() { release(table, ids[1:2]...) }, []string{"# b histogram", "b_sum"}},
 		{"the last", func() { release(table, ids[2:]...) }, nil},
-		{"none", func() { table.Release(series.None) }, nil},
+		{"none", func() { table.Release(series.None, 1) }, nil},
 		{"back again", func() { intern(t, table, b, a) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
 		{"gone and back unseen", func() { release(table, ids[2:]...); intern(t, table, b) }, []string{"# a counter", "a", "# b histogram", "b_sum"}},
 	}
@@ -464,4 +477,40 @@ func TestLayoutWhileTableChanges(t *testing.T) {
 	intern(t, table, entry{"gauge_all_1-0.db", key("m", "m", "a", "1")}, entry{"gauge_min_1-0.db", key("m", "m", "a", "150")})
 	table.Layout()
 	wait.Wait()
+}
+
+// TestKnownMeanwhile: what was known is found while the table learns more.
+func TestKnownMeanwhile(t *testing.T) {
+	t.Parallel()
+	const before, after = 1500, 20_000
+	table := series.NewTable()
+	from := source(t, table, "counter_1-0.db")
+	name := func(i int) string { return key("m", "m", "i", fmt.Sprint(i*7919%after)) }
+	ids := make([]series.ID, after)
+	for i := range before {
+		ids[i], _ = learn(t, table, from, name(i))
+	}
+	var wait sync.WaitGroup
+	for file := range 4 {
+		known, from := table.Known(from), source(t, table, fmt.Sprintf("counter_%d-0.db", file))
+		wait.Go(func() {
+			for i := range after {
+				at := (i*(file+1) + file) % after // each in an order of its own
+				id := known.Find([]byte(name(at)), from)
+				if at < before && id != ids[at] || at >= before && id != series.None {
+					t.Errorf("key %d is found to be %d", at, id)
+				}
+			}
+		})
+	}
+	for i := before; i < after; i++ {
+		ids[i], _ = table.Intern([]byte(name(i)), from, clientmmap.ParseKey)
+	}
+	wait.Wait()
+	known := table.Known(from)
+	for i := range after {
+		if id := known.Find([]byte(name(i)), from); id != ids[i] || id == series.None {
+			t.Fatalf("key %d is found to be %d, want %d", i, id, ids[i])
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"gitlab-metrics-exporter/internal/format/clientmmap"
 	"gitlab-metrics-exporter/internal/series"
 )
 
@@ -55,8 +54,8 @@ func TestTemplate(t *testing.T) {
 				raw = raw[:at] + string(rapid.Byte().Draw(t, "byte")) + raw[at+1:]
 			}
 			alone := series.NewTable()
-			want, wantErr := alone.Intern([]byte(raw), source(t, alone, file), clientmmap.ParseKey)
-			got, err := table.Intern([]byte(raw), pass, clientmmap.ParseKey)
+			want, wantErr := learn(t, alone, source(t, alone, file), raw)
+			got, err := learn(t, table, pass, raw)
 			if (err == nil) != (wantErr == nil) {
 				t.Fatalf("%q: error %v, alone %v", raw, err, wantErr)
 			}

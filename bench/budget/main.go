@@ -1,6 +1,6 @@
-// Command budget says where the time of a warm scrape goes, next to what the same
+// Command budget says where the time of a scrape goes, next to what the same
 // machine needs at least in the same run: reading the used bytes of all files once,
-// touching each value once, writing the page once. It prints a table of medians for
+// touching each value once, writing the page once. It prints tables of medians for
 // docs/performance.md.
 package main
 
@@ -19,7 +19,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -36,26 +36,39 @@ import (
 var (
 	plans  = flag.String("plans", "8x2000,64x20000,256x20000,1667x100", "directories: processes x entries of each")
 	rounds = flag.Int("rounds", 21, "measurements of each")
+	brief  = flag.Bool("brief", false, "show only how times grow with directories")
 )
 
 func main() {
 	flag.Parse()
 	debug.SetGCPercent(20) // as the server does
-	fmt.Printf("%d cores, %s; medians of %d, ms\n\n", runtime.NumCPU(), runtime.Version(), *rounds)
-	for text := range strings.SplitSeq(*plans, ",") {
-		processes, entries, _ := strings.Cut(text, "x")
-		var plan fleet.Plan
-		var err error
-		if plan.Processes, err = strconv.Atoi(processes); err == nil {
-			plan.Entries, err = strconv.Atoi(entries)
-		}
-		if err == nil {
-			err = budget(plan)
-		}
-		if err != nil {
-			log.Fatalf("%s: %v", text, err)
-		}
+	if err := run(); err != nil {
+		log.Fatal(err)
 	}
+}
+
+func run() error {
+	work, err := os.MkdirTemp("", "gme-budget-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	binary, err := program.Build(work)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d cores, %s; medians of %d, ms\n\n", runtime.NumCPU(), runtime.Version(), *rounds)
+	var growth []string
+	for text := range strings.SplitSeq(*plans, ",") {
+		line, err := budget(text, binary)
+		if err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+		growth = append(growth, line)
+	}
+	fmt.Println("| directory | files | entries | series | warm, ms | ns an entry | us a file | cold, ms | ns an entry |\n|---|---|---|---|---|---|---|---|---|")
+	fmt.Println(strings.Join(growth, "\n"))
+	return nil
 }
 
 // A part is something that is timed.
@@ -64,19 +77,29 @@ type part struct {
 	run  func() error
 }
 
-func budget(plan fleet.Plan) error {
+// budget measures the parts of a scrape of one directory, prints them unless only
+// growth is of interest, and returns a line about that.
+func budget(text, binary string) (growth string, err error) {
+	var plan fleet.Plan
+	if _, err := fmt.Sscanf(text, "%dx%d", &plan.Processes, &plan.Entries); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "gme-budget-*")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer os.RemoveAll(dir)
 	if err := fleet.Generate(dir, plan); err != nil {
-		return err
+		return "", err
 	}
 	w, err := newWork(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
+	if w.server, err = program.Start(binary, dir); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, w.server.Stop()) }()
 	parts := []part{
 		{"reading the used bytes, one core", func() error { return w.each(1, w.read) }},
 		{"reading the used bytes, all cores", func() error { return w.each(runtime.NumCPU(), w.read) }},
@@ -87,24 +110,66 @@ func budget(plan fleet.Plan) error {
 		{"the page, as OpenMetrics", func() error { return w.page(exposition.OpenMetrics) }},
 		{"the page, as protobuf", func() error { return w.page(exposition.Protobuf) }},
 		{"a scrape, both", func() error { return errors.Join(w.collect(), w.page(exposition.Text)) }},
+		{"a scrape over HTTP", func() error { return w.scrape("identity") }},
+		{"a scrape over HTTP, gzip", func() error { return w.scrape("gzip") }},
+		{"cold: a new engine's first scrape, both", w.cold},
 	}
+	times, err := measure(parts)
+	if err != nil {
+		return "", err
+	}
+	if !*brief {
+		fmt.Printf("| %s: %d files, %.1f MB used, %d entries, page of %.1f MB | ms | times reading |\n|---|---|---|\n",
+			text, len(w.files), float64(w.used)/1e6, w.entries, float64(len(w.text))/1e6)
+		for i, p := range parts {
+			fmt.Printf("| %s | %.2f | %.2f |\n", p.name, times[i], times[i]/times[1])
+		}
+		if err := w.growing(dir, plan, times[1]); err != nil {
+			return "", err
+		}
+		fmt.Println()
+	}
+	warm, cold := times[len(parts)-4], times[len(parts)-1]
+	entries, files := float64(w.entries), float64(len(w.files))
+	return fmt.Sprintf("| %s | %d | %d | %d | %.1f | %.0f | %.1f | %.1f | %.0f |", text, len(w.files), w.entries, w.last.Layout.Len(),
+		warm, warm*1e6/entries, warm*1e3/files, cold, cold*1e6/entries), nil
+}
+
+// measure returns the median time of each part, in ms.
+func measure(parts []part) ([]float64, error) {
 	times := make([][]float64, len(parts))
 	for range *rounds {
 		for _, i := range rand.Perm(len(parts)) {
 			start := time.Now()
 			if err := parts[i].run(); err != nil {
-				return err
+				return nil, err
 			}
 			times[i] = append(times[i], time.Since(start).Seconds()*1e3)
 		}
 	}
-	fmt.Printf("| %d x %d: %d files, %.1f MB used, %d entries, page of %.1f MB | ms | times reading |\n|---|---|---|\n",
-		plan.Processes, plan.Entries, len(w.files), float64(w.used)/1e6, w.entries, float64(len(w.text))/1e6)
-	reading := median(times[1])
-	for i, p := range parts {
-		fmt.Printf("| %s | %.2f | %.2f |\n", p.name, median(times[i]), median(times[i])/reading)
+	medians := make([]float64, len(parts))
+	for i := range parts {
+		medians[i] = median(times[i])
 	}
-	fmt.Println()
+	return medians, nil
+}
+
+// growing measures scrapes between which each process gets 1 % more entries, all of
+// them of new series.
+func (w *work) growing(dir string, plan fleet.Plan, reading float64) error {
+	var times []float64
+	for round := range 5 {
+		if err := fleet.Grow(dir, plan, max(1, plan.Entries/100), round+1); err != nil {
+			return err
+		}
+		start := time.Now()
+		if err := errors.Join(w.collect(), w.page(exposition.Text)); err != nil {
+			return err
+		}
+		times = append(times, time.Since(start).Seconds()*1e3)
+	}
+	ms := median(times)
+	fmt.Printf("| a scrape, both, with 1 %% new entries | %.2f | %.2f |\n", ms, ms/reading)
 	return nil
 }
 
@@ -118,6 +183,8 @@ type work struct {
 	files   []usedFile
 	used    int64
 	entries int
+	server  *program.Program
+	dir     string
 	engine  *collect.Engine
 	last    *collect.Snapshot
 	writer  *exposition.Writer
@@ -134,7 +201,7 @@ type usedFile struct {
 }
 
 func newWork(dir string) (*work, error) {
-	w := &work{engine: collect.New(dir), writer: exposition.NewWriter(io.Discard)}
+	w := &work{dir: dir, engine: collect.New(dir), writer: exposition.NewWriter(io.Discard)}
 	snapshot, err := w.engine.Collect(context.Background())
 	if err != nil {
 		return nil, err
@@ -230,4 +297,18 @@ func (w *work) collect() error {
 func (w *work) page(format exposition.Format) error {
 	w.writer.Begin(io.Discard, format)
 	return w.writer.Page(w.last, w.last.Layout.Families, nil)
+}
+
+func (w *work) scrape(coding string) error {
+	_, _, err := w.server.Scrape(coding)
+	return err
+}
+
+func (w *work) cold() error {
+	snapshot, err := collect.New(w.dir).Collect(context.Background())
+	if err != nil {
+		return err
+	}
+	w.writer.Begin(io.Discard, exposition.Text)
+	return w.writer.Page(snapshot, snapshot.Layout.Families, nil)
 }

@@ -156,7 +156,7 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 	if err := e.list(ctx); err != nil {
 		return nil, err
 	}
-	if e.mostlyGone() || e.updateMetadata() {
+	if e.muchGone() || e.updateMetadata() {
 		e.reset()
 	}
 	c := e.pass(ctx)
@@ -187,12 +187,12 @@ const keepGone = 4096
 // keepBulk is the same for huge keys, in bytes.
 const keepBulk = 1 << 20
 
-// mostlyGone reports whether most of what the table holds is not there any
+// muchGone reports whether a third of what the table holds is not there any
 // more, or something huge may not be. Then it is cheaper, and much simpler, to
 // learn the rest anew than to sort out the table.
-func (e *Engine) mostlyGone() bool {
+func (e *Engine) muchGone() bool {
 	gone := e.table.Len() - e.table.Live()
-	return gone > keepGone && gone > e.table.Live() || e.table.Lost() && e.table.Bulk() > keepBulk
+	return gone > keepGone && gone > e.table.Live()/2 || e.table.Lost() && e.table.Bulk() > keepBulk
 }
 
 // reset forgets everything that was learnt.

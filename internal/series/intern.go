@@ -1,0 +1,206 @@
+package series
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"sync/atomic"
+
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// Intern returns the series that the next entry of the source belongs to, whose key
+// is raw. The error is that of parse, or says why a key makes no series.
+func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
+	key := t.keys.find(raw, from.last)
+	id := t.find(key, from)
+	if id == None {
+		var err error
+		if id, err = t.learn(raw, from, parse); err != nil {
+			return None, err
+		}
+		if key == 0 {
+			key = t.keys.add(raw, from.last)
+			if len(raw) >= bulky {
+				t.bulk += len(raw)
+			}
+		}
+		t.note(key, from, id)
+	}
+	from.last = key
+	return id, nil
+}
+
+func (t *Table) hash(b []byte) uint32 { return uint32(maphash.Bytes(t.seed, b)) }
+
+// find returns the series that was noted for a key, or None.
+func (t *Table) find(key keyNo, from *Source) ID {
+	if from.File.PerProcess {
+		return t.ofKeyPID[uint64(key)<<32|uint64(from.process)]
+	}
+	if known := t.ofKey[from.space]; int(key) < len(known) {
+		return ID(known[key].Load())
+	}
+	return None
+}
+
+func (t *Table) note(key keyNo, from *Source, id ID) {
+	if from.File.PerProcess {
+		t.ofKeyPID[uint64(key)<<32|uint64(from.process)] = id
+		return
+	}
+	known := t.ofKey[from.space]
+	for int(key) >= len(known) {
+		known = append(known, atomic.Uint32{})
+	}
+	known[key].Store(uint32(id))
+	t.ofKey[from.space] = known
+}
+
+// learn returns the series that the key raw names, numbering it if it is new.
+func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
+	if le, ok := t.template.bound(raw, from); ok {
+		l := t.template.line
+		t.text = append(append(append(t.text[:0], `le="`...), le...), '"')
+		w := wording{bound: t.text, flags: noLe | noQuantile}
+		w.note(format.Label{Name: leName, Value: le})
+		l.bound = t.bound(w)
+		id := t.id(l, t.template.sample, from)
+		if t.otherCounts(id, from) {
+			return None, errOwnCounts
+		}
+		if from.kind.own && w.flags&hasLe != 0 && w.flags&badLe == 0 {
+			t.records[id].count = t.template.count
+		}
+		return id, nil
+	}
+	if err := parse(raw, &t.key); err != nil {
+		return None, err
+	}
+	inFile := t.key.Sample
+	w, text, err := word(t.text[:0], &t.key, from.Origin)
+	t.text = text
+	if err != nil {
+		return None, err
+	}
+	t.spell(inFile)
+	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.bound(w)}
+	sample := t.sample(l.name)
+	id := t.id(l, sample, from)
+	if t.otherCounts(id, from) {
+		return None, errOwnCounts
+	}
+	t.explain(sample, from)
+	if from.kind.own {
+		t.imply(id, w, l, from)
+	}
+	t.template.note(raw, &t.key, from, l, sample, t.records[id].count)
+	return id, nil
+}
+
+// spell takes note of what names the key has, whose sample is called so in the
+// file.
+func (t *Table) spell(sample []byte) {
+	torn := t.Torn()
+	if len(t.key.Sample) != len(classic(sample, true)) {
+		sample = nil // it got a new name, not another spelling
+	}
+	t.sampleNames.note(t.key.Sample, sample)
+	for _, label := range t.key.Labels {
+		t.labelNames.note(label.Name, label.Raw)
+	}
+	if t.Torn() != torn {
+		t.changed = true
+	}
+}
+
+// bound numbers the last part of a series' text, and keeps what it says.
+func (t *Table) bound(w wording) uint32 {
+	number := t.part(w.bound)
+	if _, known := t.bounds[number]; !known {
+		t.bounds[number] = bound{w.value, w.flags}
+	}
+	return number
+}
+
+// id returns the series with the text l, numbering it if it is new.
+func (t *Table) id(l line, sample uint32, from *Source) ID {
+	hash := t.hashLine(l)
+	if number, known := t.lineNo.find(hash, func(n uint32) bool { return t.lines[n] == l }); known {
+		t.rename(ID(number), sample)
+		return ID(number)
+	}
+	id := ID(len(t.lines))
+	t.lineNo.add(hash, uint32(id))
+	t.lines = append(t.lines, l)
+	t.records = append(t.records, record{sample: sample, kind: from.kind})
+	t.initial = append(t.initial, Neutral(from.kind.rule))
+	return id
+}
+
+func (t *Table) hashLine(l line) uint32 {
+	var b [16]byte
+	binary.LittleEndian.PutUint32(b[0:], l.name)
+	binary.LittleEndian.PutUint32(b[4:], l.labels)
+	binary.LittleEndian.PutUint32(b[8:], l.pid)
+	binary.LittleEndian.PutUint32(b[12:], l.bound)
+	return t.hash(b[:])
+}
+
+// part numbers a part of a series' text.
+func (t *Table) part(text []byte) uint32 {
+	return t.texts.number(t.hash(text), text)
+}
+
+func (t *Table) name(name []byte) uint32 {
+	number, known := t.nameNo[string(name)]
+	if !known {
+		number = uint32(len(t.names))
+		t.names = append(t.names, string(name))
+		t.nameNo[string(name)] = number
+	}
+	return number
+}
+
+// sample numbers a sample name within the family that t.key declares. A key
+// without a family declares the sample's own.
+func (t *Table) sample(name uint32) uint32 {
+	family := name
+	if declared := pageName(t.key.Family); len(declared) > 0 {
+		family = t.name(declared)
+	}
+	number, known := t.sampleNo[[2]uint32{family, name}]
+	if !known {
+		number = uint32(len(t.samples))
+		t.samples = append(t.samples, sample{t.names[family], t.names[name]})
+		t.sampleNo[[2]uint32{family, name}] = number
+	}
+	return number
+}
+
+// rename settles which family a series belongs to if keys disagree: the first
+// by name, so that it does not depend on which key was met first.
+func (t *Table) rename(id ID, name uint32) {
+	r := &t.records[id]
+	if r.sample == name {
+		return
+	}
+	t.mix(id, r.kind.typ)
+	if t.samples[name].family < t.samples[r.sample].family {
+		r.sample = name
+		t.changed, t.resort = true, true
+	}
+}
+
+// mix notes that files of different kinds or families name the series, one
+// of them of the given type.
+func (t *Table) mix(id ID, typ discover.Type) {
+	before := t.mixed[id]
+	types := before
+	types.add(t.records[id].kind.typ)
+	types.add(typ)
+	if types != before {
+		t.mixed[id] = types
+		t.changed = true
+	}
+}

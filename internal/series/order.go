@@ -1,0 +1,124 @@
+package series
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+)
+
+// reorder returns the live series in order. The order of those that were in
+// the last layout still holds if same is true: then only the others are
+// sorted, and merged in.
+func (t *Table) reorder(o *ordering, same bool) []ID {
+	old := t.layout.order
+	if !same {
+		old = nil
+		for i := range t.records {
+			t.records[i].placed = false
+		}
+	}
+	var fresh []ID
+	for i := range t.records {
+		r := &t.records[i]
+		if r.refs > 0 && !r.placed {
+			fresh = append(fresh, ID(i))
+		}
+		r.placed = r.refs > 0
+	}
+	if len(fresh) > len(t.texts.spans)/4 {
+		o.rankTexts()
+	}
+	slices.SortFunc(fresh, o.compare)
+	order := make([]ID, 0, t.live)
+	for _, id := range old {
+		if t.records[id].refs == 0 {
+			continue
+		}
+		for len(fresh) > 0 && o.compare(fresh[0], id) < 0 {
+			order, fresh = append(order, fresh[0]), fresh[1:]
+		}
+		order = append(order, id)
+	}
+	return append(order, fresh...)
+}
+
+// An ordering compares series by their place on a page.
+type ordering struct {
+	t     *Table
+	homes []uint32 // by sample: the place of its family among all families
+	ranks []uint8  // by sample: its place within a label set of its family
+	texts []uint32 // by text: its place among all texts, nil if that is not known
+}
+
+func (t *Table) ordering(homes []string) *ordering {
+	names := slices.Compact(slices.Sorted(slices.Values(homes)))
+	o := &ordering{t: t, homes: make([]uint32, len(homes)), ranks: make([]uint8, len(homes))}
+	for i, home := range homes {
+		at, _ := slices.BinarySearch(names, home)
+		o.homes[i] = uint32(at)
+		o.ranks[i] = rankOf(home, t.samples[i].name)
+	}
+	return o
+}
+
+// compare orders by family, then label set, then sample name, then bound (a
+// series without one, or without a number in it, last), then what is left.
+func (o *ordering) compare(a, b ID) int {
+	ra, rb := &o.t.records[a], &o.t.records[b]
+	if c := cmp.Compare(o.homes[ra.sample], o.homes[rb.sample]); c != 0 {
+		return c
+	}
+	la, lb := o.t.lines[a], o.t.lines[b]
+	if c := o.compareText(la.labels, lb.labels); c != 0 {
+		return c
+	}
+	if c := o.compareText(la.pid, lb.pid); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(o.ranks[ra.sample], o.ranks[rb.sample]); c != 0 {
+		return c
+	}
+	if la.bound != lb.bound {
+		if c := compareBounds(o.t.bounds[la.bound].value, o.t.bounds[lb.bound].value); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(o.compareText(la.bound, lb.bound), cmp.Compare(o.t.names[la.name], o.t.names[lb.name]))
+}
+
+// rankTexts sorts the texts. That pays if many series are to be sorted, because
+// many share a text.
+func (o *ordering) rankTexts() {
+	sorted := make([]uint32, len(o.t.texts.spans))
+	for i := range sorted {
+		sorted[i] = uint32(i)
+	}
+	slices.SortFunc(sorted, o.compareText)
+	o.texts = make([]uint32, len(sorted))
+	for rank, text := range sorted {
+		o.texts[text] = uint32(rank)
+	}
+}
+
+func (o *ordering) compareText(a, b uint32) int {
+	if a == b {
+		return 0
+	}
+	if o.texts != nil {
+		return cmp.Compare(o.texts[a], o.texts[b])
+	}
+	return bytes.Compare(o.t.texts.get(a), o.t.texts.get(b))
+}
+
+func compareBounds(a, b float64) int {
+	switch aNaN, bNaN := math.IsNaN(a), math.IsNaN(b); {
+	case aNaN && bNaN:
+		return 0
+	case aNaN:
+		return 1
+	case bNaN:
+		return -1
+	}
+	return cmp.Compare(a, b)
+}

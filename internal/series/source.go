@@ -1,0 +1,72 @@
+package series
+
+import (
+	"math"
+
+	"gitlab-metrics-exporter/internal/discover"
+	"gitlab-metrics-exporter/internal/format"
+)
+
+// A ParseFunc parses the key of an entry of one on-disk format.
+type ParseFunc func(raw []byte, key *format.Key) error
+
+// An Origin is what is known of all entries of a file beside what they say
+// themselves.
+type Origin struct {
+	File   discover.File
+	Labels []format.Label // that every series gets, for the sake of its directory
+	Help   string         // of the families, "" if keys say it, or nobody does
+	Bounds []string       // of buckets that every histogram has, whether an entry names them or not
+}
+
+// A Source is one pass over the entries of one file, in file order. It is an
+// Origin in the terms of one [Table]. Get it from [Table.Source].
+type Source struct {
+	Origin
+	kind    kind
+	space   uint32 // number of the space
+	process uint32 // number of the process in it, if processes are kept apart
+	last    keyNo  // of the known key that came last, 0 if there is none
+}
+
+// kind is how a file's entries are read.
+type kind struct {
+	typ  discover.Type
+	rule discover.Rule
+	own  bool // see [discover.File.OwnCounts]
+}
+
+// A space is a part of a directory in which a key without process is one series.
+type space struct {
+	labels string // that are added, as text
+	own    bool   // see [discover.File.OwnCounts]
+}
+
+// A process is one whose series are kept apart.
+type process struct {
+	space uint32
+	pid   string
+}
+
+// Source starts a pass over the entries of a file.
+func (t *Table) Source(o Origin) *Source {
+	text, _, _ := wordLabels(nil, o.Labels, math.MaxInt, false)
+	s := &Source{Origin: o, kind: kind{o.File.Type, o.File.Rule, o.File.OwnCounts}, space: numberOf(t.spaces, space{string(text), o.File.OwnCounts})}
+	if int(s.space) == len(t.ofKey) {
+		t.ofKey = append(t.ofKey, nil)
+	}
+	if o.File.PerProcess {
+		s.process = numberOf(t.pids, process{s.space, o.File.PID})
+	}
+	return s
+}
+
+// numberOf returns the number of a thing, which is the next one if it has none.
+func numberOf[T comparable](numbers map[T]uint32, thing T) uint32 {
+	number, known := numbers[thing]
+	if !known {
+		number = uint32(len(numbers))
+		numbers[thing] = number
+	}
+	return number
+}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"sync"
 	"time"
 
 	"gitlab-metrics-exporter/internal/cardinality"
@@ -14,7 +15,10 @@ import (
 //go:embed page.html style.css
 var sources embed.FS
 
-var page = template.Must(template.New("page.html").Funcs(functions).ParseFS(sources, "*"))
+// page is parsed when somebody wants to see it: few do, and every command would wait.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page.html").Funcs(functions).ParseFS(sources, "*"))
+})
 
 // A view is what the page shows.
 type view struct {
@@ -58,7 +62,7 @@ func (s *Status) Page() http.Handler {
 		}
 		// In memory first: whoever reads slowly holds no snapshot.
 		var text bytes.Buffer
-		if err := page.Execute(&text, s.view(r, q)); err != nil {
+		if err := page().Execute(&text, s.view(r, q)); err != nil {
 			s.Log.Error("Status page cannot be made", "err", err)
 			http.Error(w, "The page cannot be made; the log says why.", http.StatusInternalServerError)
 			return

@@ -1,7 +1,7 @@
 package series
 
-// explain takes note of the help text of a sample's family. If several are said
-// it is the first in byte order: that does not depend on who was met first.
+// explain takes note of the help text of a sample. If several are said it is the
+// first in byte order: that does not depend on who was met first.
 func (t *Table) explain(sample uint32, from *Source) {
 	help := from.Help
 	if t.key.Help != nil {
@@ -9,26 +9,33 @@ func (t *Table) explain(sample uint32, from *Source) {
 	} else if help == "" {
 		help = unsaid
 	}
-	family := t.samples[sample].family
-	before, known := t.helps[family]
+	before, known := t.helps[sample]
 	if known && help != before {
 		t.tornHelps++
 	}
 	if !known || help < before {
-		t.helps[family] = help
+		t.helps[sample] = help
 		t.changed = true
 	}
 }
 
-// help returns the help text of a family.
-func (t *Table) help(family string) string {
-	if help, known := t.helps[family]; known && help != unsaid {
-		return help
+// familyHelps returns the help texts of families: the first that samples have which
+// are there and declare the family. One that is missing is said by nobody.
+func (t *Table) familyHelps(uses []use) map[string]string {
+	helps := map[string]string{}
+	for i, u := range uses {
+		help, known := t.helps[uint32(i)]
+		if !u.live || !known || help == unsaid {
+			continue
+		}
+		if before, known := helps[u.family]; !known || help < before {
+			helps[u.family] = help
+		}
 	}
-	return noHelp
+	return helps
 }
 
-// unsaid stands for the help text of families of which nobody says one. It is
+// unsaid stands for the help text of samples of which nobody says one. It is
 // behind all others.
 const unsaid = "\xff"
 

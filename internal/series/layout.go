@@ -158,7 +158,7 @@ func (t *Table) Layout() *Layout {
 	order := t.reorder(o, !t.resort && sameHomes(t.homes, resolved.homes))
 	t.homes, t.resort = resolved.homes, false
 	t.layout = &Layout{
-		Families:  t.families(order, resolved),
+		Families:  t.families(order, resolved, t.familyHelps(uses)),
 		Conflicts: resolved.conflicts,
 		Raw:       t.rawNames(uses, resolved.homes),
 		order:     order,
@@ -203,7 +203,7 @@ func sameHomes(before, now []string) bool {
 }
 
 // families cuts an order into its families.
-func (t *Table) families(order []ID, r resolution) []Family {
+func (t *Table) families(order []ID, r resolution, helps map[string]string) []Family {
 	var families []Family
 	home := func(id ID) string { return r.homes[t.records[id].sample] }
 	for len(order) > 0 {
@@ -211,7 +211,11 @@ func (t *Table) families(order []ID, r resolution) []Family {
 		for n < len(order) && home(order[n]) == name {
 			n++
 		}
-		families = append(families, Family{Name: name, Help: t.help(name), Type: r.types[name], Series: order[:n:n]})
+		help, said := helps[name]
+		if !said {
+			help = noHelp
+		}
+		families = append(families, Family{Name: name, Help: help, Type: r.types[name], Series: order[:n:n]})
 		order = order[n:]
 	}
 	return families

@@ -66,8 +66,8 @@ type Table struct {
 	records []record
 	initial []float64
 
-	helps     map[string]string // by family
-	tornHelps int               // how often a family's was another than before
+	helps     map[uint32]string // by sample
+	tornHelps int               // how often a sample's was another than before
 	declared  map[ID][]ID       // by total count that was implied: buckets that are there with it
 
 	sampleNames, labelNames spellings
@@ -106,7 +106,7 @@ func NewTable() *Table {
 		ofKeyPID: map[uint64]ID{},
 		spaces:   map[space]uint32{},
 		pids:     map[process]uint32{},
-		helps:    map[string]string{},
+		helps:    map[uint32]string{},
 		declared: map[ID][]ID{},
 		texts:    texts{index: newIndex()},
 		bounds:   map[uint32]bound{},

@@ -46,8 +46,8 @@ type record struct {
 
 // A Table numbers series and knows which of them are still there.
 //
-// Methods of a Table must not be called concurrently. A [Layout] may be used
-// while its Table goes on changing.
+// Methods of a Table must not be called concurrently. A [Layout], or a [Known], may
+// be used while its Table goes on changing.
 type Table struct {
 	seed maphash.Seed
 

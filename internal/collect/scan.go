@@ -154,13 +154,10 @@ func (s *scanner) room(f *file) []float64 {
 
 // recognize finds out which format f is in, as soon as there is an entry.
 func (s *scanner) recognize(f *file) (*format.Damage, error) {
+	f.empty(f.Name) // whatever it was taken for before
 	head, err := s.window.head(windowSize)
-	if err != nil {
+	if err != nil || head == nil {
 		return nil, err
-	}
-	if head == nil {
-		f.empty(f.Name)
-		return nil, nil
 	}
 	form, certain, err := s.window.form(f.used, s.formatOf(f))
 	if err != nil {

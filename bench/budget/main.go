@@ -77,6 +77,13 @@ type part struct {
 	run  func() error
 }
 
+// The parts that others are compared with, or that growth is shown of.
+const (
+	reading = "reading the used bytes, all cores"
+	warm    = "a scrape, both"
+	cold    = "cold: a new engine's first scrape, both"
+)
+
 // budget measures the parts of a scrape of one directory, prints them unless only
 // growth is of interest, and returns a line about that.
 func budget(text, binary string) (growth string, err error) {
@@ -102,17 +109,17 @@ func budget(text, binary string) (growth string, err error) {
 	defer func() { err = errors.Join(err, w.server.Stop()) }()
 	parts := []part{
 		{"reading the used bytes, one core", func() error { return w.each(1, w.read) }},
-		{"reading the used bytes, all cores", func() error { return w.each(runtime.NumCPU(), w.read) }},
+		{reading, func() error { return w.each(runtime.NumCPU(), w.read) }},
 		{"the same, and touching each value", func() error { return w.each(runtime.NumCPU(), w.touch) }},
 		{"copying the page", w.copyPage},
 		{"a scrape: collecting", w.collect},
 		{"a scrape: the page, as text", func() error { return w.page(exposition.Text) }},
 		{"the page, as OpenMetrics", func() error { return w.page(exposition.OpenMetrics) }},
 		{"the page, as protobuf", func() error { return w.page(exposition.Protobuf) }},
-		{"a scrape, both", func() error { return errors.Join(w.collect(), w.page(exposition.Text)) }},
+		{warm, func() error { return errors.Join(w.collect(), w.page(exposition.Text)) }},
 		{"a scrape over HTTP", func() error { return w.scrape("identity") }},
 		{"a scrape over HTTP, gzip", func() error { return w.scrape("gzip") }},
-		{"cold: a new engine's first scrape, both", w.cold},
+		{cold, w.cold},
 	}
 	times, err := measure(parts)
 	if err != nil {
@@ -121,42 +128,41 @@ func budget(text, binary string) (growth string, err error) {
 	if !*brief {
 		fmt.Printf("| %s: %d files, %.1f MB used, %d entries, page of %.1f MB | ms | times reading |\n|---|---|---|\n",
 			text, len(w.files), float64(w.used)/1e6, w.entries, float64(len(w.text))/1e6)
-		for i, p := range parts {
-			fmt.Printf("| %s | %.2f | %.2f |\n", p.name, times[i], times[i]/times[1])
+		for _, p := range parts {
+			fmt.Printf("| %s | %.2f | %.2f |\n", p.name, times[p.name], times[p.name]/times[reading])
 		}
-		if err := w.growing(dir, plan, times[1]); err != nil {
+		if err := w.growing(dir, plan, times[reading]); err != nil {
 			return "", err
 		}
 		fmt.Println()
 	}
-	warm, cold := times[len(parts)-4], times[len(parts)-1]
 	entries, files := float64(w.entries), float64(len(w.files))
 	return fmt.Sprintf("| %s | %d | %d | %d | %.1f | %.0f | %.1f | %.1f | %.0f |", text, len(w.files), w.entries, w.last.Layout.Len(),
-		warm, warm*1e6/entries, warm*1e3/files, cold, cold*1e6/entries), nil
+		times[warm], times[warm]*1e6/entries, times[warm]*1e3/files, times[cold], times[cold]*1e6/entries), nil
 }
 
-// measure returns the median time of each part, in ms.
-func measure(parts []part) ([]float64, error) {
-	times := make([][]float64, len(parts))
+// measure returns the median time of each part, by name, in ms.
+func measure(parts []part) (map[string]float64, error) {
+	times := map[string][]float64{}
 	for range *rounds {
 		for _, i := range rand.Perm(len(parts)) {
 			start := time.Now()
 			if err := parts[i].run(); err != nil {
 				return nil, err
 			}
-			times[i] = append(times[i], time.Since(start).Seconds()*1e3)
+			times[parts[i].name] = append(times[parts[i].name], time.Since(start).Seconds()*1e3)
 		}
 	}
-	medians := make([]float64, len(parts))
-	for i := range parts {
-		medians[i] = median(times[i])
+	medians := map[string]float64{}
+	for name, ms := range times {
+		medians[name] = median(ms)
 	}
 	return medians, nil
 }
 
 // growing measures scrapes between which each process gets 1 % more entries, all of
 // them of new series.
-func (w *work) growing(dir string, plan fleet.Plan, reading float64) error {
+func (w *work) growing(dir string, plan fleet.Plan, readingMs float64) error {
 	var times []float64
 	for round := range 5 {
 		if err := fleet.Grow(dir, plan, max(1, plan.Entries/100), round+1); err != nil {
@@ -169,7 +175,7 @@ func (w *work) growing(dir string, plan fleet.Plan, reading float64) error {
 		times = append(times, time.Since(start).Seconds()*1e3)
 	}
 	ms := median(times)
-	fmt.Printf("| a scrape, both, with 1 %% new entries | %.2f | %.2f |\n", ms, ms/reading)
+	fmt.Printf("| a scrape, both, with 1 %% new entries | %.2f | %.2f |\n", ms, ms/readingMs)
 	return nil
 }
 

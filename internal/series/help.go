@@ -19,6 +19,13 @@ func (t *Table) explain(sample uint32, from *Source) {
 	}
 }
 
+// explained numbers a sample name, as sample does, and takes note of its help text.
+func (t *Table) explained(name uint32, from *Source) uint32 {
+	number := t.sample(name)
+	t.explain(number, from)
+	return number
+}
+
 // familyHelps returns the help texts of families: the first that samples have which
 // are there and declare the family. One that is missing is said by nobody.
 func (t *Table) familyHelps(uses []use) map[string]string {

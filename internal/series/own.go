@@ -34,13 +34,14 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 	if !ok || family != string(pageName(t.key.Family)) || t.records[id].count != None {
 		return
 	}
-	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
 	known := len(t.lines)
-	total := t.id(l, t.sample(l.name), from)
+	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
+	total := t.id(l, t.explained(l.name, from), from)
+	l.name = t.name([]byte(family + "_bucket"))
+	sample := t.explained(l.name, from)
 	if t.records[id].count = total; int(total) < known {
 		return
 	}
-	l.name = t.name([]byte(family + "_bucket"))
 	for _, bound := range from.Bounds {
 		of := wording{flags: rest.flags}
 		of.note(format.Label{Name: leName, Value: []byte(bound)})
@@ -49,7 +50,7 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 			of.bound = of.bound[1:]
 		}
 		l.bound = t.bound(of)
-		bucket := t.id(l, t.sample(l.name), from)
+		bucket := t.id(l, sample, from)
 		t.records[bucket].count = total
 		t.declared[total] = append(t.declared[total], bucket)
 	}

@@ -62,7 +62,7 @@ func Negotiate(accept string, openMetricsOn bool) Format {
 		offers = append([]expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1}, offers...)
 	}
 	best := expfmt.NegotiateAccept(map[string][]string{"Accept": {accept}}, offers...)
-	f := Format{named: strings.Contains(accept, model.EscapingKey+"=")}
+	f := Format{named: strings.Contains(accept, model.EscapingKey)}
 	switch best.FormatType() {
 	case expfmt.TypeOpenMetrics:
 		f.kind = openMetrics

@@ -35,8 +35,9 @@ func misuse(text string, args ...any) error { return usageError{fmt.Errorf(text,
 // A terminal is where a command writes.
 type terminal struct{ out, err io.Writer }
 
-const about = `Serves the metrics of a multi-process application: reads the metric files that its processes write with the
-Ruby gem prometheus-client-mmap, adds them up, and serves them to Prometheus as one page.
+const about = `Serves the metrics of a multi-process application: reads the metric files that its processes write, adds them up,
+and serves them to Prometheus as one page. The files are those of the Ruby gems prometheus-client-mmap and
+prometheus-client (DirectFileStore), and of Python's prometheus_client in multiprocess mode.
 
 Try it:    gitlab-metrics-exporter demo
 Use it:    gitlab-metrics-exporter --mmap.dir=/path/to/prometheus_multiproc_dir
@@ -69,7 +70,7 @@ func Main(args []string, out, errs io.Writer) int {
 		return exited
 	case err != nil:
 		err = usageError{fmt.Errorf("%w; see %s --help", err, Name)}
-		if wrong := wrongSwitch(); wrong != nil {
+		if wrong := wrongSwitch(app); wrong != nil {
 			err = wrong
 		}
 	default:

@@ -233,15 +233,13 @@ func (c *config) checkFiles() error {
 
 // wrongSwitch returns the error for a variable that must be true or false and
 // is not, if there is one.
-func wrongSwitch() error {
-	for flag, variable := range map[string]string{
-		"web.systemd-socket": "GME_WEB_SYSTEMD_SOCKET", "web.enable-pprof": "GME_WEB_ENABLE_PPROF",
-		"web.health-without-auth": "GME_WEB_HEALTH_WITHOUT_AUTH",
-		"web.enable-openmetrics":  "GME_WEB_ENABLE_OPENMETRICS", "web.enable-created-timestamps": "GME_WEB_ENABLE_CREATED_TIMESTAMPS",
-	} {
-		value := os.Getenv(variable)
-		if _, err := strconv.ParseBool(value); value != "" && err != nil {
-			return wrong(flag, variable, value, "must be true or false")
+func wrongSwitch(app *kingpin.Application) error {
+	for _, command := range app.Model().Commands {
+		for _, flag := range command.Flags {
+			value := os.Getenv(flag.Envar) // "" if it has no variable
+			if _, err := strconv.ParseBool(value); flag.IsBoolFlag() && value != "" && err != nil {
+				return wrong(flag.Name, flag.Envar, value, "must be true or false")
+			}
 		}
 	}
 	return nil

@@ -102,11 +102,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	handler, err := serve(dir, all)
-	if err != nil {
-		return err
-	}
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(serve(dir, all))
 	defer server.Close()
 	for round := range *rounds + 1 {
 		for _, i := range rand.Perm(len(all)) {
@@ -144,7 +140,7 @@ func median(seconds []float64) float64 {
 
 // serve serves a whole scrape of dir under each candidate's number, and as the
 // server does under /metrics.
-func serve(dir string, all []*candidate) (http.Handler, error) {
+func serve(dir string, all []*candidate) http.Handler {
 	mux := http.NewServeMux()
 	engine := collect.New(dir)
 	writer := exposition.NewWriter(io.Discard)
@@ -156,13 +152,12 @@ func serve(dir string, all []*candidate) (http.Handler, error) {
 		})
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	handler, err := web.NewHandler(web.Config{
+	mux.Handle("/metrics", web.NewHandler(web.Config{
 		TelemetryPath: "/metrics",
 		Scrape:        probe.New([]string{probe.Mmap}, engine, quiet).ScrapeOnly,
 		Log:           quiet,
-	})
-	mux.Handle("/metrics", handler)
-	return mux, err
+	}))
+	return mux
 }
 
 func page(w http.ResponseWriter, r *http.Request, engine *collect.Engine, writer *exposition.Writer, c coder) error {

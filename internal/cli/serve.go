@@ -76,11 +76,7 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	for _, dir := range c.engine.Dirs {
 		c.web.Directories = append(c.web.Directories, dir.Path)
 	}
-	handler, err := web.NewHandler(c.web)
-	if err != nil {
-		return err
-	}
-	server, err := web.Listen(c.listening, handler, log)
+	server, err := web.Listen(c.listening, web.NewHandler(c.web), log)
 	if err != nil {
 		return explain(err)
 	}

@@ -61,7 +61,7 @@ func TestBrowserComplains(t *testing.T) {
 // the page does nothing that its own policy forbids.
 func TestStatusInBrowser(t *testing.T) {
 	t.Parallel()
-	h := handler(t, config(usual(t)))
+	h := NewHandler(config(usual(t)))
 	ask(h, "GET", "/metrics")
 	dom, complaints := browse(t, served(t, h)+"/", "--window-size=1280,900")
 	for _, want := range []string{
@@ -80,7 +80,7 @@ func TestStatusInBrowser(t *testing.T) {
 // nothing else.
 func TestHostileFilesInBrowser(t *testing.T) {
 	t.Parallel()
-	h := handler(t, config(hostile(t)))
+	h := NewHandler(config(hostile(t)))
 	ask(h, "GET", "/metrics")
 	dom, complaints := browse(t, served(t, h)+"/?limit=1000")
 	if len(complaints) > 0 {
@@ -105,7 +105,7 @@ func TestHostileFilesInBrowser(t *testing.T) {
 // TestStatusFitsPhone: nobody has to scroll sideways, however long names are.
 func TestStatusFitsPhone(t *testing.T) {
 	t.Parallel()
-	h := handler(t, config(hostile(t)))
+	h := NewHandler(config(hostile(t)))
 	for range 130 {
 		ask(h, "GET", "/metrics")
 	}

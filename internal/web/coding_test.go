@@ -281,7 +281,7 @@ func TestSlowClientsHoldNoToken(t *testing.T) {
 
 // TestCodingOfPage: what is announced is what is sent.
 func TestCodingOfPage(t *testing.T) {
-	h := handler(t, config(t.TempDir()))
+	h := NewHandler(config(t.TempDir()))
 	for accept, want := range map[string]string{"": "", "gzip": "gzip", "zstd": "zstd", "gzip;q=0.5, zstd": "zstd", "identity": ""} {
 		for _, method := range []string{"GET", "HEAD"} {
 			r := ask(h, method, "/metrics", "Accept-Encoding", accept)

@@ -135,7 +135,7 @@ func TestWhoIsDropped(t *testing.T) {
 // not delay the end.
 func TestStopWaitsForNobodyIdle(t *testing.T) {
 	t.Parallel()
-	s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, handler(t, config("")), quiet)
+	s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, NewHandler(config("")), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestStopWaitsForNobodyIdle(t *testing.T) {
 // TestBodyIsNotAwaited: a request that announces a body is answered without it.
 func TestBodyIsNotAwaited(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(handler(t, config(t.TempDir())))
+	server := httptest.NewServer(NewHandler(config(t.TempDir())))
 	t.Cleanup(server.Close) // after the connections: it waits for requests
 	for _, length := range []string{"Content-Length: 1000", "Content-Length: 100000000000", "Transfer-Encoding: chunked"} {
 		c := connect(t, server.Listener.Addr().String())

@@ -34,7 +34,7 @@ func TestFormats(t *testing.T) {
 	} {
 		c := config(dir)
 		c.OpenMetrics = tt.on
-		h := handler(t, c)
+		h := NewHandler(c)
 		for _, method := range []string{"GET", "HEAD"} {
 			r := ask(h, method, "/metrics", "Accept", tt.accept)
 			if got := r.Header().Get("Content-Type"); r.Code != http.StatusOK || got != tt.format.ContentType() {
@@ -49,7 +49,7 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	// Several headers are one.
-	r := ask(handler(t, config(dir)), "GET", "/metrics", "Accept", "text/plain;q=0.1", "Accept", likesProtobuf)
+	r := ask(NewHandler(config(dir)), "GET", "/metrics", "Accept", "text/plain;q=0.1", "Accept", likesProtobuf)
 	if got := r.Header().Get("Content-Type"); got != exposition.Protobuf.ContentType() {
 		t.Errorf("two headers: type %q", got)
 	}

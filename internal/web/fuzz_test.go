@@ -48,7 +48,7 @@ func FuzzQuery(f *testing.F) {
 			f.Add(uint8(path), query)
 		}
 	}
-	h := handler(f, config(odd(f)))
+	h := NewHandler(config(odd(f)))
 	whole := timeless(ask(h, "GET", "/metrics").Body.String())
 	known := append(samples(whole), "h", "odd.name")
 	f.Fuzz(func(t *testing.T, number uint8, query string) {
@@ -165,7 +165,7 @@ func FuzzHeaders(f *testing.F) {
 	for _, on := range []bool{false, true} {
 		c := config(dir)
 		c.OpenMetrics = on
-		handlers[on] = handler(f, c)
+		handlers[on] = NewHandler(c)
 	}
 	var mu sync.Mutex
 	pages := map[string]string{} // by Content-Type

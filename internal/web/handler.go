@@ -55,7 +55,7 @@ type Handler struct {
 }
 
 // NewHandler returns a handler for c.
-func NewHandler(c Config) (*Handler, error) {
+func NewHandler(c Config) *Handler {
 	h := &Handler{mux: http.NewServeMux(), log: c.Log}
 	state := newStatus(c)
 	c.Scrape = state.Scrape(c.Scrape)
@@ -81,7 +81,7 @@ func NewHandler(c Config) (*Handler, error) {
 		h.mux.HandleFunc("GET "+pprofPath+"symbol", pprof.Symbol)
 		h.mux.HandleFunc("GET "+pprofPath+"trace", pprof.Trace)
 	}
-	return h, nil
+	return h
 }
 
 func newStatus(c Config) *status.Status {

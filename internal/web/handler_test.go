@@ -20,12 +20,12 @@ func contains(text, part string) bool { return strings.Contains(text, part) }
 
 func TestHandler(t *testing.T) {
 	c := config(t.TempDir())
-	plain := handler(t, c)
+	plain := NewHandler(c)
 	c.Pprof = true
-	profiled := handler(t, c)
+	profiled := NewHandler(c)
 	c.Pprof, c.TelemetryPath = false, "/a/b"
-	moved := handler(t, c)
-	closing := handler(t, config(""))
+	moved := NewHandler(c)
+	closing := NewHandler(config(""))
 	closing.closing.Store(true)
 	const text = "text/plain; charset=utf-8"
 	tests := []struct {
@@ -141,7 +141,7 @@ func TestRequestsAreLogged(t *testing.T) {
 	j := &journal{}
 	c := config("")
 	c.Log = j.logger()
-	h := handler(t, c)
+	h := NewHandler(c)
 	ask(h, "GET", "/-/healthy")
 	ask(h, "GET", "/unknown")
 	for _, want := range []string{
@@ -161,7 +161,7 @@ func TestDeadlinesReachTheConnection(t *testing.T) {
 	j := &journal{}
 	c := config("")
 	c.Log = j.logger()
-	h := handler(t, c)
+	h := NewHandler(c)
 	errs := make(chan error, 1)
 	h.mux.HandleFunc("GET /endless", func(w http.ResponseWriter, _ *http.Request) {
 		setWriteDeadline(w, time.Now().Add(200*time.Millisecond))
@@ -194,7 +194,7 @@ func TestDeadlinesReachTheConnection(t *testing.T) {
 // deadline of its last request.
 func TestDeadlineIsRenewed(t *testing.T) {
 	t.Parallel()
-	h := handler(t, config(""))
+	h := NewHandler(config(""))
 	h.mux.HandleFunc("GET /short", func(w http.ResponseWriter, _ *http.Request) {
 		setWriteDeadline(w, time.Now().Add(50*time.Millisecond))
 		fmt.Fprint(w, "short")
@@ -234,7 +234,7 @@ func TestReserved(t *testing.T) {
 	for _, path := range Reserved {
 		c := config("")
 		c.Pprof = true
-		if r := ask(handler(t, c), "GET", path); r.Code != 200 {
+		if r := ask(NewHandler(c), "GET", path); r.Code != 200 {
 			t.Errorf("%q is reserved, but not served: status %d", path, r.Code)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"testing"
 	"time"
 
 	"gitlab-metrics-exporter/internal/collect"
@@ -58,16 +57,6 @@ func config(dir string) Config {
 		Survey:        probes.Survey,
 		Log:           quiet,
 	}
-}
-
-// handler returns a handler for c.
-func handler(t testing.TB, c Config) *Handler {
-	t.Helper()
-	h, err := NewHandler(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
 }
 
 // ask sends a request to a handler; header is name and value in turn.

@@ -72,7 +72,7 @@ func TestScrapeGetsTheTime(t *testing.T) {
 			left = time.Until(deadline)
 			return scrape(ctx, sel)
 		}
-		ask(handler(t, c), "GET", "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", header)
+		ask(NewHandler(c), "GET", "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", header)
 		// Some of the time may have passed, but none can have been added.
 		if left > want || left < want-400*time.Millisecond {
 			t.Errorf("%q: the scrape has %v, want %v", header, left, want)
@@ -83,7 +83,7 @@ func TestScrapeGetsTheTime(t *testing.T) {
 // TestScrapeOutOfTime: a client that has no time gets what there is.
 func TestScrapeOutOfTime(t *testing.T) {
 	c := config(t.TempDir())
-	r := ask(handler(t, c), "GET", "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1e-9")
+	r := ask(NewHandler(c), "GET", "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1e-9")
 	if r.Code != http.StatusOK || !contains(r.Body.String(), `gme_probe_success{probe="mmap"} 0`) {
 		t.Errorf("status %d: %s", r.Code, r.Body)
 	}
@@ -93,7 +93,7 @@ func TestScrapeOutOfTime(t *testing.T) {
 func TestEmptyDirectory(t *testing.T) {
 	c := config("")
 	c.Scrape = probe.New(probe.Known, collect.New(t.TempDir()), quiet).ScrapeOnly
-	r := ask(handler(t, c), "GET", "/metrics")
+	r := ask(NewHandler(c), "GET", "/metrics")
 	for _, name := range probe.Known {
 		if want := fmt.Sprintf("\ngme_probe_success{probe=%q} 1\n", name); r.Code != 200 || !contains(r.Body.String(), want) {
 			t.Errorf("status %d, %q is not in\n%s", r.Code, want, r.Body)
@@ -106,7 +106,7 @@ func TestEmptyDirectory(t *testing.T) {
 func TestWritersAreReused(t *testing.T) {
 	c := config("")
 	c.Scrape = probe.New([]string{probe.Mmap}, collect.New(t.TempDir()), quiet).ScrapeOnly
-	h := handler(t, c)
+	h := NewHandler(c)
 	for i := range 20 {
 		var header []string
 		if i%3 != 0 {

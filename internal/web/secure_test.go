@@ -11,7 +11,7 @@ func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	c := config(t.TempDir())
 	c.Pprof = true
-	h := handler(t, c)
+	h := NewHandler(c)
 	for _, tt := range []struct {
 		method, path string
 		code         int

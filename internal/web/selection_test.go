@@ -19,7 +19,7 @@ func TestSelection(t *testing.T) {
 	}
 	c := config(dir)
 	c.Scrape = probe.New(probe.Known, collect.New(dir), quiet).ScrapeOnly
-	h := handler(t, c)
+	h := NewHandler(c)
 	whole := samples(ask(h, "GET", "/metrics").Body.String())
 	const name = "gitlab_transaction_event_0_total"
 	bucket := whole[slices.IndexFunc(whole, func(s string) bool { return strings.HasSuffix(s, "_bucket") })]
@@ -61,7 +61,7 @@ func TestSelection(t *testing.T) {
 func TestSelectionOfFailure(t *testing.T) {
 	c := config("")
 	c.Scrape = probe.New(probe.Known, collect.New(t.TempDir()+"/missing"), quiet).ScrapeOnly
-	if r := ask(handler(t, c), "GET", "/metrics?name[]=app_total"); r.Code != http.StatusOK || r.Body.Len() != 0 {
+	if r := ask(NewHandler(c), "GET", "/metrics?name[]=app_total"); r.Code != http.StatusOK || r.Body.Len() != 0 {
 		t.Errorf("status %d: %s", r.Code, r.Body)
 	}
 }

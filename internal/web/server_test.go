@@ -21,7 +21,7 @@ func TestListenAndServe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := Listening{Addresses: []string{"127.0.0.1:0", "127.0.0.1:0"}, ConfigFile: configFile}
-			s, err := Listen(l, handler(t, config("")), quiet)
+			s, err := Listen(l, NewHandler(config("")), quiet)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestListenGivesBack(t *testing.T) {
 	address := free.Addr().String()
 	free.Close()
 	l := Listening{Addresses: []string{address, taken.Addr().String()}}
-	if _, err := Listen(l, handler(t, config("")), quiet); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if _, err := Listen(l, NewHandler(config("")), quiet); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Fatalf("the error is %v", err)
 	}
 	again, err := net.Listen("tcp", address)
@@ -103,7 +103,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	for name, l := range tests {
 		l.Addresses = []string{"127.0.0.1:0"}
-		_, err := Listen(l, handler(t, config("")), quiet)
+		_, err := Listen(l, NewHandler(config("")), quiet)
 		if err == nil || !strings.Contains(err.Error(), l.ConfigFile+l.CertFile) {
 			t.Errorf("%s: the error is %v", name, err)
 		}
@@ -115,7 +115,7 @@ func TestListenErrors(t *testing.T) {
 func TestServeStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 20 {
-		s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, handler(t, config("")), quiet)
+		s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, NewHandler(config("")), quiet)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func TestStatusJSON(t *testing.T) {
 	dir := usual(t)
 	c := config(dir)
 	c.Build = status.Build{Version: "1.2.3", Revision: "abc", Branch: "main", GoVersion: "go1", Platform: "linux/amd64"}
-	h := handler(t, c)
+	h := NewHandler(c)
 	if r := ask(h, "GET", "/metrics"); r.Code != 200 {
 		t.Fatalf("status %d", r.Code)
 	}
@@ -144,8 +144,8 @@ func settled(text, dir string) string {
 // TestStatusErrors: they are JSON, too.
 func TestStatusErrors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	h := handler(t, config(missing))
-	none := handler(t, config(""))
+	h := NewHandler(config(missing))
+	none := NewHandler(config(""))
 	tests := []struct {
 		handler      *Handler
 		method, path string
@@ -184,12 +184,12 @@ func TestStatusErrors(t *testing.T) {
 // TestFailedScrapes: a scrape that fails is remembered as such, and one that
 // is cut off.
 func TestFailedScrapes(t *testing.T) {
-	h := handler(t, config(filepath.Join(t.TempDir(), "missing")))
+	h := NewHandler(config(filepath.Join(t.TempDir(), "missing")))
 	ask(h, "GET", "/metrics")
 	if got := ask(h, "GET", "/api/v1/status/scrapes").Body.String(); !contains(got, `"series":0,"ok":false,"partial":false`) {
 		t.Errorf("without a directory: %s", got)
 	}
-	h = handler(t, config(usual(t)))
+	h = NewHandler(config(usual(t)))
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -220,7 +220,7 @@ func TestStatusIsLimited(t *testing.T) {
 		<-release
 		return nil, errors.New("never mind")
 	}
-	h := handler(t, c)
+	h := NewHandler(c)
 	for _, path := range []string{"/", "/api/v1/status/cardinality", "/api/v1/status/files", "/api/v1/status/damage"} {
 		done := make(chan int)
 		go func() { done <- ask(h, "GET", path).Code }()
@@ -243,7 +243,7 @@ func TestStatusIsLimited(t *testing.T) {
 func TestStatusPage(t *testing.T) {
 	c := config(usual(t))
 	c.Pprof = true
-	h := handler(t, c)
+	h := NewHandler(c)
 	ask(h, "GET", "/metrics")
 	r := ask(h, "GET", "/")
 	page := r.Body.String()
@@ -282,7 +282,7 @@ func TestStatusPageOfNothing(t *testing.T) {
 		filepath.Join(t.TempDir(), "missing"): {"The directory cannot be read.", "no such file or directory", "Nobody has scraped yet."},
 		"":                                    {"no metrics directory is configured", "none"},
 	} {
-		r := ask(handler(t, config(dir)), "GET", "/")
+		r := ask(NewHandler(config(dir)), "GET", "/")
 		for _, part := range want {
 			if r.Code != 200 || !contains(r.Body.String(), part) {
 				t.Errorf("%q: status %d, %q is not in\n%s", dir, r.Code, part, r.Body)
@@ -320,7 +320,7 @@ func hostile(t *testing.T) string {
 
 // TestHostileFiles: they can break neither the page nor the JSON.
 func TestHostileFiles(t *testing.T) {
-	h := handler(t, config(hostile(t)))
+	h := NewHandler(config(hostile(t)))
 	page := ask(h, "GET", "/?limit=1000").Body.String()
 	if !utf8.ValidString(page) {
 		t.Error("the page is not UTF-8")

@@ -68,7 +68,7 @@ func New(c Config) *Status {
 	return &Status{Config: c, now: time.Now, start: time.Now(), scrapes: &scrapes{}, growth: newGrowth()}
 }
 
-// Runtime returns how the process is now.
+// runtime returns how the process is now.
 func (s *Status) runtime() Runtime {
 	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(memory)

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"gitlab-metrics-exporter/internal/collect"
-	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/frame"
 )
 
@@ -88,25 +87,52 @@ func TestOwnCountsGo(t *testing.T) {
 	}
 }
 
-// Files of the two kinds of buckets cannot be added up: the first ones met stay,
-// the others are absent and counted, until the first are gone.
+// Files of the two kinds of buckets cannot be added up: those that need adding up are
+// absent, and counted, until the others are gone. Who is met first does not matter.
 func TestOwnCountsAmongOthers(t *testing.T) {
+	const ruby, python = "histogram_1-0.db", "histogram_2.db"
 	cumulative := image(entry{key("h", "h_bucket", "l", "a", "le", "1.0"), 100}, entry{key("h", "h_bucket", "l", "a", "le", "+Inf"), 100},
 		entry{key("h", "h_count", "l", "a"), 100}, entry{key("h", "h_sum", "l", "a"), 100})
-	own := pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...)
-	dir := inDir(t, map[string][]byte{"histogram_1-0.db": cumulative})
-	e := collect.New(dir)
-	first := page("# h histogram", `h_bucket{l="a",le="1.0"} 100`, `h_bucket{l="a",le="+Inf"} 100`, `h_sum{l="a"} 100`, `h_count{l="a"} 100`)
-	wantPage(t, look(t, e), first)
-	rewrite(t, dir+"/histogram_2.db", own)
-	got := look(t, e)
-	wantPage(t, got, first)
-	if f := got.file(t, "histogram_2.db"); f.BadKeys != 3 || f.Damage == nil || f.Damage.Reason != format.BadKey {
-		t.Errorf("%+v", f)
+	own := pythonImage(stamped, append(histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3}), histogram("b", 1, map[string]float64{"+Inf": 1})...)...)
+	ofRuby := []string{"# h histogram", `h_bucket{l="a",le="1.0"} 100`, `h_bucket{l="a",le="+Inf"} 100`, `h_sum{l="a"} 100`, `h_count{l="a"} 100`}
+	ofPython := []string{"# h histogram", `h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`, `h_sum{l="a"} 1`, `h_count{l="a"} 5`,
+		`h_bucket{l="b",le="+Inf"} 1`, `h_sum{l="b"} 1`, `h_count{l="b"} 1`}
+	write := map[string][]byte{ruby: cumulative, python: own}
+	for _, first := range []string{ruby, python} {
+		t.Run(first, func(t *testing.T) {
+			dir := inDir(t, map[string][]byte{first: write[first]})
+			e := collect.New(dir)
+			lookBoth(t, e)
+			for name, content := range write {
+				rewrite(t, filepath.Join(dir, name), content)
+			}
+			got := lookBoth(t, e)
+			wantPage(t, got, helped(ofRuby...))
+			if got.Conflicts != 1 || got.Series != 4 {
+				t.Errorf("%d conflicts, %d series", got.Conflicts, got.Series)
+			}
+			must(t, os.Remove(filepath.Join(dir, ruby)))
+			wantPage(t, lookBoth(t, e), helped(ofPython...))
+			rewrite(t, filepath.Join(dir, ruby), cumulative)
+			must(t, os.Remove(filepath.Join(dir, python)))
+			wantPage(t, lookBoth(t, e), page(ofRuby...))
+		})
 	}
-	must(t, os.Remove(filepath.Join(dir, "histogram_1-0.db")))
-	wantPage(t, lookBoth(t, e), helped("# h histogram",
-		`h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`, `h_sum{l="a"} 1`, `h_count{l="a"} 5`))
+}
+
+// A counter that has the name of a histogram's count takes that away, and no more.
+func TestOwnCountOfAnother(t *testing.T) {
+	e := collect.New(inDir(t, map[string][]byte{
+		"histogram_2.db": pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...),
+		"counter_2.db":   pythonImage(stamped, stampedEntry{key: pythonKey("h_count", "h_count", `{"l": "a"}`, "Help."), value: 7}),
+	}))
+	got := lookBoth(t, e)
+	want := page("# h_bucket untyped", `h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`,
+		"# h_count counter", `h_count{l="a"} 7`, "# h_sum untyped", `h_sum{l="a"} 1`)
+	wantPage(t, got, strings.Replace(want, "h_count Multiprocess metric", "h_count Help.", 1))
+	if got.Conflicts != 1 {
+		t.Errorf("%d conflicts", got.Conflicts)
+	}
 }
 
 // The most recent value has the greatest timestamp above zero; without one there

@@ -66,9 +66,6 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		w.note(format.Label{Name: leName, Value: le})
 		l.bound = t.bound(w)
 		id := t.id(l, t.template.sample, from)
-		if t.otherCounts(id, from) {
-			return None, errOwnCounts
-		}
 		if from.kind.own && w.flags&hasLe != 0 && w.flags&badLe == 0 {
 			t.records[id].count = t.template.count
 		}
@@ -84,13 +81,9 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		return None, err
 	}
 	t.spell(inFile)
-	l := line{name: t.name(w.name), labels: t.part(w.labels), pid: t.part(w.pid), bound: t.bound(w)}
-	sample := t.sample(l.name)
+	l := line{t.name(w.name), t.part(w.labels), t.part(w.pid), t.bound(w), from.kind.own}
+	sample := t.explained(l.name, from)
 	id := t.id(l, sample, from)
-	if t.otherCounts(id, from) {
-		return None, errOwnCounts
-	}
-	t.explain(sample, from)
 	if from.kind.own {
 		t.imply(id, w, l, from)
 	}
@@ -125,25 +118,35 @@ func (t *Table) bound(w wording) uint32 {
 
 // id returns the series with the text l, numbering it if it is new.
 func (t *Table) id(l line, sample uint32, from *Source) ID {
-	hash := t.hashLine(l)
-	if number, known := t.lineNo.find(hash, func(n uint32) bool { return t.lines[n] == l }); known {
-		t.rename(ID(number), sample)
-		return ID(number)
+	id := t.findLine(l)
+	if id != None {
+		t.rename(id, sample)
+		return id
 	}
-	id := ID(len(t.lines))
-	t.lineNo.add(hash, uint32(id))
+	id = ID(len(t.lines))
+	t.lineNo.add(t.hashLine(l), uint32(id))
 	t.lines = append(t.lines, l)
 	t.records = append(t.records, record{sample: sample, kind: from.kind})
 	t.initial = append(t.initial, Neutral(from.kind.rule))
+	t.noteRivals(id)
 	return id
 }
 
+// findLine returns the series that a line identifies, or None.
+func (t *Table) findLine(l line) ID {
+	number, _ := t.lineNo.find(t.hashLine(l), func(n uint32) bool { return t.lines[n] == l })
+	return ID(number)
+}
+
 func (t *Table) hashLine(l line) uint32 {
-	var b [16]byte
+	var b [17]byte
 	binary.LittleEndian.PutUint32(b[0:], l.name)
 	binary.LittleEndian.PutUint32(b[4:], l.labels)
 	binary.LittleEndian.PutUint32(b[8:], l.pid)
 	binary.LittleEndian.PutUint32(b[12:], l.bound)
+	if l.own {
+		b[16] = 1
+	}
 	return t.hash(b[:])
 }
 

@@ -152,6 +152,7 @@ func (t *Table) Layout() *Layout {
 		return t.layout
 	}
 	t.changed = false
+	rivals := t.hide()
 	uses := t.uses()
 	resolved := resolve(uses)
 	o := t.ordering(resolved.homes)
@@ -159,7 +160,7 @@ func (t *Table) Layout() *Layout {
 	t.homes, t.resort = resolved.homes, false
 	t.layout = &Layout{
 		Families:  t.families(order, resolved, t.familyHelps(uses)),
-		Conflicts: resolved.conflicts,
+		Conflicts: resolved.conflicts + rivals,
 		Raw:       t.rawNames(uses, resolved.homes),
 		order:     order,
 		steps:     t.steps(order),
@@ -177,7 +178,7 @@ func (t *Table) uses() []use {
 		uses[i].sample = sample
 	}
 	for i := range t.records {
-		if r := &t.records[i]; r.refs > 0 {
+		if r := &t.records[i]; t.shown(ID(i)) {
 			u := &uses[r.sample]
 			u.live = true
 			u.flags |= t.bounds[t.lines[i].bound].flags

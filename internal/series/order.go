@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// reorder returns the live series in order. The order of those that were in
+// reorder returns the series that are on a page in order. The order of those that were in
 // the last layout still holds if same is true: then only the others are
 // sorted, and merged in.
 func (t *Table) reorder(o *ordering, same bool) []ID {
@@ -21,10 +21,11 @@ func (t *Table) reorder(o *ordering, same bool) []ID {
 	var fresh []ID
 	for i := range t.records {
 		r := &t.records[i]
-		if r.refs > 0 && !r.placed {
+		shown := t.shown(ID(i))
+		if shown && !r.placed {
 			fresh = append(fresh, ID(i))
 		}
-		r.placed = r.refs > 0
+		r.placed = shown
 	}
 	if len(fresh) > len(t.texts.spans)/4 {
 		o.rankTexts()
@@ -32,7 +33,7 @@ func (t *Table) reorder(o *ordering, same bool) []ID {
 	slices.SortFunc(fresh, o.compare)
 	order := make([]ID, 0, t.live)
 	for _, id := range old {
-		if t.records[id].refs == 0 {
+		if !t.records[id].placed {
 			continue
 		}
 		for len(fresh) > 0 && o.compare(fresh[0], id) < 0 {

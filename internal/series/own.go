@@ -1,7 +1,6 @@
 package series
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -14,17 +13,64 @@ import (
 // count, and buckets that are always there. Their values are found by adding up, see
 // [Layout.Accumulate].
 
-var errOwnCounts = errors.New("key is of a histogram that files of another format have, too, whose buckets count otherwise")
+// Files of both kinds can name series of one text. Their values cannot be added up,
+// so those are series of their own, and a page has the ones that need no adding up:
+// of the others the whole family is absent, as long as it has such a rival. That does
+// not depend on which was met first.
 
-// otherCounts reports whether a series is one of a histogram that counts otherwise
-// than the file at hand. It takes note of that: there are files that disagree.
-func (t *Table) otherCounts(id ID, from *Source) bool {
-	if t.records[id].kind.own == from.kind.own {
-		return false
+// rivals are two series of one text, the first of which counts on its own.
+type rivals struct{ own, other ID }
+
+// noteRivals takes note of the rival of a series that is new, if it has one.
+func (t *Table) noteRivals(id ID) {
+	l := t.lines[id]
+	if t.owns = t.owns || l.own; !t.owns {
+		return // as in all directories of client-mmap
 	}
-	t.mix(id, from.kind.typ)
-	return true
+	l.own = !l.own
+	switch rival := t.findLine(l); {
+	case rival == None:
+	case l.own:
+		t.rivals = append(t.rivals, rivals{rival, id})
+	default:
+		t.rivals = append(t.rivals, rivals{id, rival})
+	}
 }
+
+// hide finds the series that have to give way to their rivals. It returns the number
+// of families that disagree so.
+func (t *Table) hide() (conflicts int) {
+	t.hidden = nil
+	families := map[string]bool{}
+	for _, r := range t.rivals {
+		if t.records[r.own].refs == 0 || t.records[r.other].refs == 0 {
+			continue
+		}
+		if family := t.family(r.own); family == t.family(r.other) {
+			families[family] = true
+		}
+		t.hideOne(r.own) // at least
+	}
+	for i := range t.lines {
+		if len(families) > 0 && t.lines[i].own && families[t.family(ID(i))] {
+			t.hideOne(ID(i))
+		}
+	}
+	return len(families)
+}
+
+func (t *Table) hideOne(id ID) {
+	if t.hidden == nil {
+		t.hidden = map[ID]bool{}
+	}
+	t.hidden[id] = true
+}
+
+// family returns the declared family of a series.
+func (t *Table) family(id ID) string { return t.samples[t.records[id].sample].family }
+
+// shown reports whether a series is on a page.
+func (t *Table) shown(id ID) bool { return t.records[id].refs > 0 && !t.hidden[id] }
 
 // imply numbers the series that come with a bucket or a sum, if id is one. The
 // writer makes those of a label set one after the other; on a page a histogram is

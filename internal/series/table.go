@@ -30,9 +30,12 @@ type ID uint32
 // values without a series need no special case.
 const None ID = 0
 
-// A line is the text of one series: numbers of its sample name and of three
-// texts. It never changes.
-type line struct{ name, labels, pid, bound uint32 }
+// A line is what identifies a series: its text, as numbers of its sample name and of
+// three texts, and whether it counts on its own, see own.go. It never changes.
+type line struct {
+	name, labels, pid, bound uint32
+	own                      bool
+}
 
 // A record is what a Table keeps of a series beside its text. Like all that is
 // kept by series it has no pointers, so that the garbage collector passes by.
@@ -69,6 +72,9 @@ type Table struct {
 	helps     map[uint32]string // by sample
 	tornHelps int               // how often a sample's was another than before
 	declared  map[ID][]ID       // by total count that was implied: buckets that are there with it
+	owns      bool              // some series count on their own
+	rivals    []rivals          // all that there ever were
+	hidden    map[ID]bool       // series that are there, but not on a page, of the last layout
 
 	sampleNames, labelNames spellings
 

@@ -22,6 +22,10 @@ var (
 		"counter_healthy-0.db":              image(sample(42, "very_healthy_mmap_total")),
 		"counter_healthy.db":                pythonImage(stamped, stampedEntry{pythonKey("very_healthy_python", "very_healthy_python_total", "{}", "Help."), 42, 0}),
 		"metric_very_healthy_store___1.bin": storeImage(stampedEntry{"healthy=yes", 42, 1}),
+
+		// Whoever says otherwise, and does not count so, has to give way.
+		"histogram_healthy-0.db": image(entry{key("k", "k_bucket", "le", "1.0"), 5}, entry{key("k", "k_bucket", "le", "+Inf"), 7},
+			entry{key("k", "k_sum"), 3}, entry{key("k", "k_count"), 7}),
 	}
 	soundSeries = map[discover.Format]string{
 		discover.ClientMmap: "very_healthy_mmap_total 42", discover.Python: "very_healthy_python_total 42",
@@ -53,8 +57,9 @@ func FuzzCollect(f *testing.F) {
 	h := histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})
 	g := []stampedEntry{{pythonKey("g", "g", "{}", "Help."), 1, 10}, {pythonKey("g", "g", `{"l": "never"}`, "Help."), 5, 0}}
 	old := []stampedEntry{{key: `["g", "g", ["l"], ["a"]]`, value: 1}, {key: `["g", "g", ["l"], ["b"]]`, value: 2}}
+	k := []stampedEntry{{pythonKey("k", "k_sum", "{}", "Help."), 1, 0}, {pythonKey("k", "k_bucket", `{"le": "1.0"}`, "Help."), 2, 0}}
 	pythons := [][]byte{
-		pythonImage(stamped, h...), pythonImage(plain, h...), pythonImage(stamped, g...), pythonImage(plain, g...), pythonImage(plain, old...), good,
+		pythonImage(stamped, k...), pythonImage(stamped, h...), pythonImage(plain, h...), pythonImage(stamped, g...), pythonImage(plain, g...), pythonImage(plain, old...), good,
 	}
 	for _, name := range []string{"histogram_2.db", "gauge_mostrecent_2.db", "gauge_livesum_2.db", "gauge_all_2.db"} {
 		add(name, discover.Python, pythons...)

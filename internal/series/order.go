@@ -30,7 +30,7 @@ func (t *Table) reorder(o *ordering, same bool) []ID {
 	if len(fresh) > len(t.texts.spans)/4 {
 		o.rankTexts()
 	}
-	slices.SortFunc(fresh, o.compare)
+	o.sort(fresh)
 	order := make([]ID, 0, t.live)
 	for _, id := range old {
 		if !t.records[id].placed {
@@ -63,20 +63,54 @@ func (t *Table) ordering(homes []string) *ordering {
 	return o
 }
 
-// compare orders by family, then label set, then sample name, then bound (a
-// series without one, or without a number in it, last), then what is left.
+// sort sorts series. Those of one label set mostly come one after the other, a
+// dozen for a histogram, and in order: so label sets are sorted first.
+func (o *ordering) sort(ids []ID) {
+	var sets [][]ID
+	for rest := slices.Clone(ids); len(rest) > 0; {
+		n := 1
+		for n < len(rest) && o.compareSets(rest[0], rest[n]) == 0 {
+			n++
+		}
+		sets, rest = append(sets, rest[:n]), rest[n:]
+	}
+	slices.SortFunc(sets, func(a, b []ID) int { return o.compareSets(a[0], b[0]) })
+	for len(sets) > 0 {
+		first, n := sets[0][0], 0
+		for len(sets) > 0 && o.compareSets(first, sets[0][0]) == 0 {
+			n += copy(ids[n:], sets[0])
+			sets = sets[1:]
+		}
+		slices.SortFunc(ids[:n], o.compareWithin)
+		ids = ids[n:]
+	}
+}
+
+// compare orders by family, then label set, then what a label set has.
 func (o *ordering) compare(a, b ID) int {
-	ra, rb := &o.t.records[a], &o.t.records[b]
-	if c := cmp.Compare(o.homes[ra.sample], o.homes[rb.sample]); c != 0 {
+	if c := o.compareSets(a, b); c != 0 {
 		return c
 	}
-	la, lb := o.t.lines[a], o.t.lines[b]
+	return o.compareWithin(a, b)
+}
+
+// compareSets orders by family, then label set.
+func (o *ordering) compareSets(a, b ID) int {
+	if c := cmp.Compare(o.homes[o.t.records[a].sample], o.homes[o.t.records[b].sample]); c != 0 {
+		return c
+	}
+	la, lb := &o.t.lines[a], &o.t.lines[b]
 	if c := o.compareText(la.labels, lb.labels); c != 0 {
 		return c
 	}
-	if c := o.compareText(la.pid, lb.pid); c != 0 {
-		return c
-	}
+	return o.compareText(la.pid, lb.pid)
+}
+
+// compareWithin orders series of a label set by sample name, then bound (a series
+// without one, or without a number in it, last), then what is left.
+func (o *ordering) compareWithin(a, b ID) int {
+	ra, rb := &o.t.records[a], &o.t.records[b]
+	la, lb := &o.t.lines[a], &o.t.lines[b]
 	if c := cmp.Compare(o.ranks[ra.sample], o.ranks[rb.sample]); c != 0 {
 		return c
 	}

@@ -4,7 +4,8 @@
 // What is timed: for the gem the call of marshal_multiprocess, in a process that
 // is warm; for us the same, collecting and writing a page that nobody reads, and
 // a whole scrape of a running server over HTTP on loopback, client included.
-// Cold is a new process up to the last byte of its page.
+// Cold is a new process up to the last byte of its page. Beside them is what the
+// machine needs to read the files alone.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 	"time"
 
 	"gitlab-metrics-exporter/bench/internal/program"
+	"gitlab-metrics-exporter/bench/internal/reading"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -100,8 +102,13 @@ func compare(plan fleet.Plan) (err error) {
 	if _, err := page.scrape(); err != nil { // the first is not warm
 		return err
 	}
+	files, err := page.files(dir)
+	if err != nil {
+		return err
+	}
 	var t times
 	for range *rounds {
+		t.measure("reading", func() (result, error) { return read(files) })
 		t.measure("gem", gem.scrape)
 		t.measure("page", page.scrape)
 		t.measure("warm", func() (result, error) { return server.scrape("identity") })
@@ -180,6 +187,7 @@ func (t *times) print(plan fleet.Plan, gem string, memory, gemMemory map[string]
 	fmt.Println("| scrape | server, ms | gem, ms | times faster |")
 	fmt.Println("|---|---|---|---|")
 	for _, row := range []struct{ title, ours, theirs string }{
+		{"nothing but reading, with all cores", "reading", "gem"},
 		{"warm, the page alone", "page", "gem"},
 		{"warm, over HTTP", "warm", "gem"},
 		{"warm, over HTTP, 1 % new series", "grown", "gem grown"},
@@ -229,6 +237,22 @@ func (p *page) scrape() (result, error) {
 	defer snapshot.Release()
 	p.writer.Reset(io.Discard)
 	err = errors.Join(p.writer.Snapshot(snapshot, snapshot.Layout.Families), p.writer.Flush())
+	return result{seconds: time.Since(start).Seconds()}, err
+}
+
+func (p *page) files(dir string) ([]reading.File, error) {
+	snapshot, err := p.engine.Collect(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer snapshot.Release()
+	return reading.Files(dir, snapshot), nil
+}
+
+// read reads files as fast as it can: what no server can be faster than.
+func read(files []reading.File) (result, error) {
+	start := time.Now()
+	err := reading.Each(files, runtime.NumCPU(), reading.Nothing)
 	return result{seconds: time.Since(start).Seconds()}, err
 }
 

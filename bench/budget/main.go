@@ -7,26 +7,23 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gitlab-metrics-exporter/bench/internal/program"
+	"gitlab-metrics-exporter/bench/internal/reading"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -79,9 +76,9 @@ type part struct {
 
 // The parts that others are compared with, or that growth is shown of.
 const (
-	reading = "reading the used bytes, all cores"
-	warm    = "a scrape, both"
-	cold    = "cold: a new engine's first scrape, both"
+	bare = "reading the used bytes, all cores"
+	warm = "a scrape, both"
+	cold = "cold: a new engine's first scrape, both"
 )
 
 // budget measures the parts of a scrape of one directory, prints them unless only
@@ -108,9 +105,9 @@ func budget(text, binary string) (growth string, err error) {
 	}
 	defer func() { err = errors.Join(err, w.server.Stop()) }()
 	parts := []part{
-		{"reading the used bytes, one core", func() error { return w.each(1, w.read) }},
-		{reading, func() error { return w.each(runtime.NumCPU(), w.read) }},
-		{"the same, and touching each value", func() error { return w.each(runtime.NumCPU(), w.touch) }},
+		{"reading the used bytes, one core", func() error { return reading.Each(w.files, 1, reading.Nothing) }},
+		{bare, func() error { return reading.Each(w.files, runtime.NumCPU(), reading.Nothing) }},
+		{"the same, and touching each value", func() error { return reading.Each(w.files, runtime.NumCPU(), w.touch) }},
 		{"copying the page", w.copyPage},
 		{"a scrape: collecting", w.collect},
 		{"a scrape: the page, as text", func() error { return w.page(exposition.Text) }},
@@ -129,9 +126,9 @@ func budget(text, binary string) (growth string, err error) {
 		fmt.Printf("| %s: %d files, %.1f MB used, %d entries, page of %.1f MB | ms | times reading |\n|---|---|---|\n",
 			text, len(w.files), float64(w.used)/1e6, w.entries, float64(len(w.text))/1e6)
 		for _, p := range parts {
-			fmt.Printf("| %s | %.2f | %.2f |\n", p.name, times[p.name], times[p.name]/times[reading])
+			fmt.Printf("| %s | %.2f | %.2f |\n", p.name, times[p.name], times[p.name]/times[bare])
 		}
-		if err := w.growing(dir, plan, times[reading]); err != nil {
+		if err := w.growing(dir, plan, times[bare]); err != nil {
 			return "", err
 		}
 		fmt.Println()
@@ -186,7 +183,8 @@ func median(values []float64) float64 {
 
 // work is a directory, and all that is done with it.
 type work struct {
-	files   []usedFile
+	files   []reading.File
+	values  []values // by file
 	used    int64
 	entries int
 	server  *program.Program
@@ -199,11 +197,10 @@ type work struct {
 	sum     atomic.Uint64 // so that nothing is left out
 }
 
-// A usedFile is a file, and where its values are.
-type usedFile struct {
-	path   string
-	used   int64
-	values []int64
+// values says where those of a file are.
+type values struct {
+	at   []int64
+	next int // to be touched
 }
 
 func newWork(dir string) (*work, error) {
@@ -212,19 +209,19 @@ func newWork(dir string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.last = snapshot
-	for _, f := range snapshot.Files {
-		file := usedFile{path: filepath.Join(dir, f.Name), used: f.Used}
-		err := collect.Walk(file.path, 0, func(e collect.Entry) error {
-			file.values = append(file.values, e.Offset)
+	w.last, w.files = snapshot, reading.Files(dir, snapshot)
+	for _, f := range w.files {
+		var v values
+		err := collect.Walk(f.Path, 0, func(e collect.Entry) error {
+			v.at = append(v.at, e.Offset)
 			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		w.files = append(w.files, file)
+		w.values = append(w.values, v)
 		w.used += f.Used
-		w.entries += f.Entries
+		w.entries += len(v.at)
 	}
 	var page bytes.Buffer
 	w.writer.Reset(&page)
@@ -235,57 +232,18 @@ func newWork(dir string) (*work, error) {
 	return w, nil
 }
 
-// each does something with all files, on some cores.
-func (w *work) each(cores int, do func(usedFile, []byte) error) error {
-	var next atomic.Int64
-	var wait sync.WaitGroup
-	errs := make([]error, cores)
-	for i := range cores {
-		wait.Go(func() {
-			buf := make([]byte, 128<<10)
-			for n := next.Add(1) - 1; n < int64(len(w.files)); n = next.Add(1) - 1 {
-				errs[i] = errors.Join(errs[i], do(w.files[n], buf))
-			}
-		})
+// touch adds up the values in a piece of a file.
+func (w *work) touch(file int, at int64, piece []byte) {
+	v, sum := &w.values[file], 0.0
+	if at == 0 {
+		v.next = 0
 	}
-	wait.Wait()
-	return errors.Join(errs...)
-}
-
-// read reads a file, piece by piece, and looks at nothing.
-func (w *work) read(f usedFile, buf []byte) error {
-	return pieces(f, buf, func(int64, []byte) {})
-}
-
-// touch reads a file, and adds up its values.
-func (w *work) touch(f usedFile, buf []byte) error {
-	sum, i := 0.0, 0
-	err := pieces(f, buf, func(base int64, piece []byte) {
-		for ; i < len(f.values) && f.values[i]+8 <= base+int64(len(piece)); i++ {
-			if f.values[i] >= base { // the few that lie across two pieces are left out
-				sum += frame.Float(piece[f.values[i]-base:])
-			}
+	for ; v.next < len(v.at) && v.at[v.next]+8 <= at+int64(len(piece)); v.next++ {
+		if value := v.at[v.next]; value >= at { // the few that lie across two pieces are left out
+			sum += frame.Float(piece[value-at:])
 		}
-	})
-	w.sum.Add(binary.LittleEndian.Uint64(frame.AppendFloat(nil, sum)))
-	return err
-}
-
-func pieces(f usedFile, buf []byte, look func(base int64, piece []byte)) error {
-	fd, err := unix.Open(f.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
 	}
-	defer unix.Close(fd)
-	for at := int64(0); at < f.used; {
-		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), f.used-at)], at)
-		if err != nil {
-			return err
-		}
-		look(at, buf[:n])
-		at += int64(n)
-	}
-	return nil
+	w.sum.Add(math.Float64bits(sum))
 }
 
 func (w *work) copyPage() error {

@@ -48,14 +48,16 @@ require_relative '../support/example_application'
       expect(application.metrics(application.sidekiq_exporter_port))
         .to match(/^shop_jobs_total\{.*result="done".*\} 25(\.0)?$/)
 
-      # Two workers of five threads each: the application itself could not answer.
-      busy = Array.new(20) { Thread.new { Http.get(application.port, '/slow?seconds=3') } }
+      # Two workers of five threads each: the application itself could not answer. One
+      # worker may take more of the requests than it has threads, so there are ever more.
+      busy = []
       wait_until('all threads are busy') do
+        busy << Thread.new { Http.get(application.port, '/slow?seconds=3') }
         application.total(application.web_exporter_port, 'shop_requests_in_flight') == 10
       end
-      expect(busy.all?(&:alive?)).to be(true)
+      expect(busy.count(&:alive?)).to be >= 10
       busy.each(&:join)
-      expect(application.total(application.web_exporter_port, 'shop_requests_total') - before).to eq(245)
+      expect(application.total(application.web_exporter_port, 'shop_requests_total') - before).to eq(225 + busy.size)
     end
 
     it 'names processes the same in every run' do

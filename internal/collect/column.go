@@ -91,44 +91,73 @@ func (c *column) values(w *window, dst, stamps []float64) (values, times []float
 }
 
 // values is [column.values] for the entries of one block, the first of which
-// starts at at. This is the loop that a warm scrape consists of.
+// starts at at.
 func (b *block) values(w *window, l frame.Layout, at int64, check uint64, dst, stamps []float64) (int64, uint64, bool) {
-	buf, base, end := w.buf, w.base, w.end
-	slack, size := l.Slack(), l.ValueSize()
-	for i := range dst {
-		value := int64(b[i])
-		if at < base || value+size > end {
-			if w.load(at, 4) != nil {
-				return at, check, false
-			}
-			buf, base, end = w.buf, w.base, w.end
-		}
-		length := binary.LittleEndian.Uint32(buf[at-base:])
-		if frame.ValueOffset(at, length, slack) != value {
+	for places := b[:len(dst)]; len(places) > 0; {
+		if first := int64(places[0]) + l.ValueSize(); !w.holds(at, first) && w.load(at, int(first-at)) != nil {
 			return at, check, false
 		}
-		tail := tailOffset(at, value)
-		if value+size > end { // a key larger than the window
-			if w.load(tail, int(value+size-tail)) != nil {
-				return at, check, false
-			}
-			buf, base, end = w.buf, w.base, w.end
+		n := w.count(places, l)
+		var ok bool
+		if check, ok = readValues(w.slice(at, w.end), at, l, places[:n], check, dst); !ok {
+			return at, check, false
 		}
-		last := buf[tail-base : value+8-base]
-		check = fold(check, keyPrint(length, last))
-		dst[i] = frame.Float(last[len(last)-8:])
 		if stamps != nil {
-			stamps[i] = frame.Float(buf[value+8-base:])
+			for i, value := range places[:n] {
+				stamps[i] = frame.Float(w.slice(int64(value)+8, w.end))
+			}
+			stamps = stamps[n:]
 		}
-		at = value + size
+		at = int64(places[n-1]) + l.ValueSize()
+		places, dst = places[n:], dst[n:]
 	}
 	return at, check, true
 }
 
+// count returns how many entries the window holds the rest of, given the places of
+// their values.
+func (w *window) count(places []uint32, l frame.Layout) int {
+	n := len(places) // mostly
+	for n > 0 && int64(places[n-1])+l.ValueSize() > w.end {
+		n--
+	}
+	return n
+}
+
+// readValues is the loop that a warm scrape consists of: it puts the values at places,
+// in the file, into dst, and folds the entries' prints into the checksum. The first
+// of the entries starts at at, and with buf; ok is false if one is not as long as it was.
+func readValues(buf []byte, at int64, l frame.Layout, places []uint32, check uint64, dst []float64) (folded uint64, ok bool) {
+	slack, size := l.Slack(), l.ValueSize()
+	dst = dst[:len(places)]
+	from := int64(0)
+	for i, place := range places {
+		value := int64(place) - at
+		length := binary.LittleEndian.Uint32(buf[from:])
+		if frame.ValueOffset(from, length, slack) != value {
+			return check, false
+		}
+		if value-from < tailSize { // which no client writes
+			check = fold(check, keyPrint(length, buf[from:value+8]))
+			dst[i] = frame.Float(buf[value:])
+		} else {
+			// The same, faster: nothing of it need be checked one by one.
+			last := (*[tailSize + 8]byte)(buf[value-tailSize:])
+			check = fold(check, keyPrint(length, last[:]))
+			dst[i] = frame.Float(last[tailSize:])
+		}
+		from = value + size
+	}
+	return check, true
+}
+
+// tailSize is how many bytes before a value go into the print of the key, at most.
+const tailSize = 16
+
 // tailOffset returns where the last bytes of the key of the entry at at begin
 // that go into its print. It does not depend on what is in the file, so that the
 // processor need not wait for that.
-func tailOffset(at, value int64) int64 { return max(at, value-16) }
+func tailOffset(at, value int64) int64 { return max(at, value-tailSize) }
 
 // keyPrint tells keys apart by their length and their last bytes. last begins
 // at the tailOffset, and ends with the value, which is left out. What it takes

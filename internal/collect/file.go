@@ -20,6 +20,8 @@ type file struct {
 	column column
 	used   int64
 
+	counted int // entries of the column that the table counts, see [series.Table.Retain]
+
 	badKeys int            // entries absent because of their key
 	badKey  *format.Damage // the first of them
 	damage  *format.Damage // of the file as a whole, at the last scrape

@@ -12,7 +12,8 @@ import (
 // readNew decodes the entries that are not known yet. What it learns holds
 // even if it has to stop early: the next scrape goes on from there.
 func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) {
-	w, source := s.window, (*series.Source)(nil)
+	w := s.window
+	l := learner{collection: s.collection}
 	for ctx.Err() == nil {
 		at := f.column.end
 		if w.limit-at <= 4 {
@@ -28,39 +29,19 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 			}
 			return damage, nil
 		}
-		if source == nil {
-			source = s.source(f)
-			known := f.column.n
-			defer func() { s.retain(f, known, source) }()
+		if l.source == nil {
+			l.start(f)
 		}
-		s.learnWindow(f, source)
+		s.learnWindow(f, &l)
 	}
 	return nil, nil // the collection fails as a whole
 }
 
-func (c *collection) source(f *file) *series.Source {
-	c.tableLock.Lock()
-	defer c.tableLock.Unlock()
-	origin := series.Origin{File: f.File, Labels: f.source.labels}
-	if f.OwnCounts {
-		origin.Bounds = everything
-	}
-	if f.store != nil {
-		origin.Help, origin.Bounds = f.store.metric.Help, f.store.bounds()
-	}
-	return c.table.Source(origin)
-}
-
-// everything is the bucket that a histogram always has.
-var everything = []string{"+Inf"}
-
 // learnWindow learns the entries that lie wholly in the window, from the
 // first that is not known on. Damage is left to the caller, who meets it next.
-// Keys that the table knows, which are nearly all, are recognized side by side with
-// other scanners.
-func (s *scanner) learnWindow(f *file, source *series.Source) {
+func (s *scanner) learnWindow(f *file, l *learner) {
+	defer l.share()
 	w := s.window
-	known := s.known(source)
 	for at := f.column.end; at+5 <= w.end; at = f.column.end {
 		e, damage := f.column.layout.At(w.slice(at, w.end), at, w.limit)
 		if damage != nil || e.End == 0 || e.End > w.end {
@@ -71,12 +52,9 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 			s.key = directfilestore.AppendKey(s.key[:0], f.Metric, f.store.kind, key)
 			key = s.key
 		}
-		id := known.Find(key, source)
-		if id == series.None {
-			var err error
-			if id, known, err = s.intern(key, source, f.parse); err != nil {
-				f.addBadKey(e, err)
-			}
+		id, err := l.find(key, f.parse)
+		if err != nil {
+			f.addBadKey(e, err)
 		}
 		last := w.slice(tailOffset(at, e.Value), e.Value+8)
 		f.column.add(e, id, keyPrint(uint32(e.KeyTo-e.Key), last))
@@ -87,33 +65,75 @@ func (s *scanner) learnWindow(f *file, source *series.Source) {
 	}
 }
 
-func (c *collection) known(source *series.Source) series.Known {
-	c.tableLock.Lock()
-	defer c.tableLock.Unlock()
-	return c.table.Known(source)
+// A learner finds the series of new entries of one file. Keys that the table knows,
+// which are nearly all, are recognized side by side with other scanners. From one that
+// is new on to the next that is not, the learner has the table to itself: new ones
+// come in crowds.
+type learner struct {
+	*collection
+	source *series.Source
+	known  series.Known
+	alone  bool // the table is locked
 }
 
-// intern returns the series of an entry whose key is not known, and what is known
-// then.
-func (c *collection) intern(key []byte, source *series.Source, parse series.ParseFunc) (series.ID, series.Known, error) {
-	c.tableLock.Lock()
-	defer c.tableLock.Unlock()
-	id, err := c.table.Intern(key, source, parse)
-	return id, c.table.Known(source), err
+func (l *learner) start(f *file) {
+	l.tableLock.Lock()
+	defer l.tableLock.Unlock()
+	l.source = l.table.Source(l.origin(f))
+	l.known = l.table.Known(l.source)
 }
 
-// retain counts the entries of f as naming their series, but for the first known
-// ones, which are counted.
-func (s *scanner) retain(f *file, known int, source *series.Source) {
-	s.tableLock.Lock()
-	defer s.tableLock.Unlock()
+// find returns the series of the next entry, whose key is given.
+func (l *learner) find(key []byte, parse series.ParseFunc) (series.ID, error) {
+	if !l.alone {
+		if id := l.known.Find(key, l.source); id != series.None {
+			return id, nil
+		}
+		l.tableLock.Lock()
+		l.alone = true
+	}
+	id, fresh, err := l.table.Intern(key, l.source, parse)
+	if !fresh {
+		l.share()
+	}
+	return id, err
+}
+
+// share lets others use the table.
+func (l *learner) share() {
+	if l.alone {
+		l.known = l.table.Known(l.source)
+		l.alone = false
+		l.tableLock.Unlock()
+	}
+}
+
+// origin returns what is known of all entries of f.
+func (c *collection) origin(f *file) series.Origin {
+	origin := series.Origin{File: f.File, Labels: f.source.labels}
+	if f.OwnCounts {
+		origin.Bounds = everything
+	}
+	if f.store != nil {
+		origin.Help, origin.Bounds = f.store.metric.Help, f.store.bounds()
+	}
+	return origin
+}
+
+// everything is the bucket that a histogram always has.
+var everything = []string{"+Inf"}
+
+// retain counts the entries of f that are not counted yet as naming their series.
+func (c *collection) retain(f *file) {
+	known := f.counted
 	for _, run := range f.column.runs {
 		n := int(run.n)
 		if skip := min(known, n); skip < n {
-			s.table.Retain(run.first+series.ID(skip), n-skip, source)
+			c.table.Retain(run.first+series.ID(skip), n-skip, f.File)
 		}
 		known -= min(known, n)
 	}
+	f.counted = f.column.n
 }
 
 // forget drops all that is known of f's content.
@@ -124,7 +144,9 @@ func (c *collection) forget(f *file) {
 		c.unmix = true
 	}
 	for _, run := range f.column.runs {
-		c.table.Release(run.first, int(run.n))
+		n := min(int(run.n), f.counted)
+		c.table.Release(run.first, n)
+		f.counted -= n
 	}
 	f.empty(f.Name)
 }

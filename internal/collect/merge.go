@@ -5,13 +5,17 @@ import (
 	"gitlab-metrics-exporter/internal/series"
 )
 
-// merge merges the values of f's entries. The caller has its turn.
+// merge counts f's entries that are new, and merges the values of all. The caller has
+// its turn.
 func (c *collection) merge(f *file, values, stamps []float64) {
+	c.tableLock.Lock()
+	defer c.tableLock.Unlock()
+	if f.counted < f.column.n {
+		c.retain(f)
+	}
 	if len(values) != f.column.n {
 		return // the collection was cut short, and fails
 	}
-	c.tableLock.Lock()
-	defer c.tableLock.Unlock()
 	into := c.table.AppendInitial(c.snapshot.values)
 	c.snapshot.values = into
 	mixed := c.table.Mixings() > 0

@@ -10,14 +10,14 @@ import (
 )
 
 // Intern returns the series that the next entry of the source belongs to, whose key
-// is raw. The error is that of parse, or says why a key makes no series.
-func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
+// is raw, and whether that is new. The error is that of parse, or says why a key makes
+// no series.
+func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (id ID, fresh bool, err error) {
 	key := t.keys.find(raw, from.last)
-	id := t.find(key, from)
-	if id == None {
-		var err error
+	id = t.find(key, from)
+	if fresh = id == None; fresh {
 		if id, err = t.learn(raw, from, parse); err != nil {
-			return None, err
+			return None, true, err
 		}
 		if key == 0 {
 			key = t.keys.add(raw, from.last)
@@ -28,7 +28,7 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		t.note(key, from, id)
 	}
 	from.last = key
-	return id, nil
+	return id, fresh, nil
 }
 
 func (t *Table) hash(b []byte) uint32 { return uint32(maphash.Bytes(t.seed, b)) }

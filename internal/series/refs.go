@@ -1,19 +1,22 @@
 package series
 
+import "gitlab-metrics-exporter/internal/discover"
+
 // A series is there as long as entries name it, or imply it: these are counted. One
 // that is gone keeps its number, until everything is learnt anew.
 
-// Retain counts n entries of a source that name series numbered one after the other,
+// Retain counts n entries of a file that name series numbered one after the other,
 // one each, until [Table.Release].
-func (t *Table) Retain(first ID, n int, from *Source) {
+func (t *Table) Retain(first ID, n int, of discover.File) {
 	if first == None {
 		return
 	}
+	from := kindOf(of)
 	for i := range t.records[first:][:n] {
-		if r := &t.records[first+ID(i)]; r.refs > 0 && r.kind == from.kind && r.count == None {
+		if r := &t.records[first+ID(i)]; r.refs > 0 && r.kind == from && r.count == None {
 			r.refs++ // nothing else comes of it
 		} else {
-			t.retain(first+ID(i), from.kind)
+			t.retain(first+ID(i), from)
 		}
 	}
 }

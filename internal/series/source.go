@@ -36,6 +36,8 @@ type kind struct {
 	own  bool // see [discover.File.OwnCounts]
 }
 
+func kindOf(file discover.File) kind { return kind{file.Type, file.Rule, file.OwnCounts} }
+
 // A space is a part of a directory in which a key without process is one series.
 type space struct {
 	labels string // that are added, as text
@@ -51,7 +53,7 @@ type process struct {
 // Source starts a pass over the entries of a file.
 func (t *Table) Source(o Origin) *Source {
 	text, _, _ := wordLabels(nil, o.Labels, math.MaxInt, false)
-	s := &Source{Origin: o, kind: kind{o.File.Type, o.File.Rule, o.File.OwnCounts}, space: numberOf(t.spaces, space{string(text), o.File.OwnCounts})}
+	s := &Source{Origin: o, kind: kindOf(o.File), space: numberOf(t.spaces, space{string(text), o.File.OwnCounts})}
 	if int(s.space) == len(t.ofKey) {
 		t.ofKey = append(t.ofKey, nil)
 	}

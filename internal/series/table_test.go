@@ -42,8 +42,8 @@ func source(t tb, table *series.Table, file string) *series.Source {
 func learn(t tb, table *series.Table, from *series.Source, key string) (series.ID, error) {
 	t.Helper()
 	before := *from
-	id, err := table.Intern([]byte(key), from, clientmmap.ParseKey)
-	table.Retain(id, 1, from)
+	id, _, err := table.Intern([]byte(key), from, clientmmap.ParseKey)
+	table.Retain(id, 1, from.File)
 	known := table.Known(from)
 	if found := known.Find([]byte(key), &before); found != id && !from.File.PerProcess {
 		t.Fatalf("%q is %d, and then %d", key, id, found)
@@ -336,7 +336,7 @@ func TestInternParsesOnce(t *testing.T) {
 		for _, file := range []string{"counter_1-0.db", "counter_2-0.db", "gauge_all_1-0.db", "gauge_all_2-0.db"} {
 			from := source(t, table, file)
 			for _, name := range []string{"a", "b"} {
-				if _, err := table.Intern([]byte(key(name, name)), from, parse); err != nil {
+				if _, _, err := table.Intern([]byte(key(name, name)), from, parse); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -504,7 +504,7 @@ func TestKnownMeanwhile(t *testing.T) {
 		})
 	}
 	for i := before; i < after; i++ {
-		ids[i], _ = table.Intern([]byte(name(i)), from, clientmmap.ParseKey)
+		ids[i], _, _ = table.Intern([]byte(name(i)), from, clientmmap.ParseKey)
 	}
 	wait.Wait()
 	known := table.Known(from)

@@ -13,14 +13,14 @@ import (
 // is raw, and whether that is new. The error is that of parse, or says why a key makes
 // no series.
 func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (id ID, fresh bool, err error) {
-	key := t.keys.find(raw, from.last)
+	key, hash := t.keys.find(raw, from.last)
 	id = t.find(key, from)
 	if fresh = id == None; fresh {
 		if id, err = t.learn(raw, from, parse); err != nil {
 			return None, true, err
 		}
 		if key == 0 {
-			key = t.keys.add(raw, from.last)
+			key = t.keys.add(raw, hash, from.last)
 			if len(raw) >= bulky {
 				t.bulk += len(raw)
 			}
@@ -61,12 +61,9 @@ func (t *Table) note(key keyNo, from *Source, id ID) {
 func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	if le, ok := t.template.bound(raw, from); ok {
 		l := t.template.line
-		t.text = append(append(append(t.text[:0], `le="`...), le...), '"')
-		w := wording{bound: t.text, flags: noLe | noQuantile}
-		w.note(format.Label{Name: leName, Value: le})
-		l.bound = t.bound(w)
+		l.bound = t.bucket(le)
 		id := t.id(l, t.template.sample, from)
-		if from.kind.own && w.flags&hasLe != 0 && w.flags&badLe == 0 {
+		if flags := t.bounds[l.bound].flags; from.kind.own && flags&hasLe != 0 && flags&badLe == 0 {
 			t.records[id].count = t.template.count
 		}
 		return id, nil
@@ -98,13 +95,26 @@ func (t *Table) spell(sample []byte) {
 	if len(t.key.Sample) != len(classic(sample, true)) {
 		sample = nil // it got a new name, not another spelling
 	}
-	t.sampleNames.note(t.key.Sample, sample)
-	for _, label := range t.key.Labels {
-		t.labelNames.note(label.Name, label.Raw)
+	t.sampleNames.note(0, t.key.Sample, sample)
+	for i, label := range t.key.Labels {
+		t.labelNames.note(i, label.Name, label.Raw)
 	}
 	if t.Torn() != torn {
 		t.changed = true
 	}
+}
+
+// bucket is bound for a text of nothing but the label le, whose value needs no escapes.
+// Of most it is known what it says.
+func (t *Table) bucket(le []byte) uint32 {
+	t.text = append(append(append(t.text[:0], `le="`...), le...), '"')
+	number := t.part(t.text)
+	if _, known := t.bounds[number]; !known {
+		w := wording{flags: noLe | noQuantile}
+		w.note(format.Label{Name: leName, Value: le})
+		t.bounds[number] = bound{w.value, w.flags}
+	}
+	return number
 }
 
 // bound numbers the last part of a series' text, and keeps what it says.
@@ -152,6 +162,9 @@ func (t *Table) hashLine(l line) uint32 {
 
 // part numbers a part of a series' text.
 func (t *Table) part(text []byte) uint32 {
+	if len(text) == 0 {
+		return 0
+	}
 	return t.texts.number(t.hash(text), text)
 }
 

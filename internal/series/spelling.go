@@ -12,16 +12,26 @@ type spellings struct {
 	raw  map[string]string
 	odd  int // names that are not the same
 	torn int // of these, names that several stand for
+
+	before [8]string // by place: the name that stood for itself last
 }
 
-// note takes in that name stands for raw in a file, or for itself if raw is nil.
-func (s *spellings) note(name, raw []byte) {
+// note takes in that name stands for raw in a file, or for itself if raw is nil. It is
+// the one at a place of a key: the key before mostly has the same there.
+func (s *spellings) note(place int, name, raw []byte) {
+	before := &s.before[place%len(s.before)]
+	if raw == nil && string(name) == *before {
+		return // nothing comes of it a second time
+	}
 	if raw == nil {
 		raw = name
 	}
 	was, known := s.raw[string(name)]
 	switch {
 	case known && (was == "" || was == string(raw)):
+		if was == string(name) {
+			*before = was
+		}
 	case known:
 		if was == string(name) {
 			s.odd++

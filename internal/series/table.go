@@ -125,7 +125,7 @@ func NewTable() *Table {
 		mixed:    map[ID]typeSet{},
 		layout:   &Layout{},
 	}
-	t.part(nil)
+	t.texts.number(t.hash(nil), nil)
 	return t
 }
 

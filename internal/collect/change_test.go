@@ -80,6 +80,10 @@ func TestChange(t *testing.T) {
 	sameKeys := image(sample(5, "c", "l", "a"), sample(6, "c", "l", "b"))
 	otherValues := []string{"# c counter", `c{l="a"} 5`, `c{l="b"} 6`}
 
+	hollow := make([]byte, 156)
+	copy(hollow, image(sample(1, "counter", "l", ""), sample(2, "counter", "l", "x"), sample(3, "counter", "l", "y"), sample(4, "counter", "l", "z"))[:17])
+	hollow[152] = 1 // the length of the fourth
+
 	g := func(value float64) []byte { return image(sample(value, "g", "l", "a")) }
 
 	tests := map[string][]step{
@@ -201,6 +205,11 @@ func TestChange(t *testing.T) {
 			{"a bad key at the end", put(rewrite, one, image(a, b, entry{"[", 9})), both},
 			{"more after it", put(rewrite, one, image(a, b, entry{"[", 9}, sample(5, "c"))), append([]string{"# c counter", "c 5"}, both[1:]...)},
 			{"without it", put(replace, one, ab), both},
+		},
+		// What follows the entries can say what the file is, as long as they are few.
+		"damaged behind the first entry": {
+			{"nothing but its length", put(rewrite, one, hollow), nil},
+			{"and less behind it", truncate(one, 61), nil},
 		},
 		"two files swap": {
 			{"", all(put(rewrite, one, image(a)), put(rewrite, two, image(b))), both},

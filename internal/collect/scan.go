@@ -10,6 +10,7 @@ import (
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/detect"
 	"gitlab-metrics-exporter/internal/format/directfilestore"
 	"gitlab-metrics-exporter/internal/format/frame"
 	"gitlab-metrics-exporter/internal/format/python"
@@ -86,8 +87,8 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	}
 	size := max(id.sizeBytes, frame.HeaderSize)
 	s.window.bound(min(f.used, size))
-	if f.unsure && f.column.end < s.window.limit {
-		s.forget(f) // what is new may say what it is
+	if err := s.reconsider(f); err != nil {
+		return nil, err
 	}
 	s.readKnown(f, id)
 	var damage *format.Damage
@@ -123,6 +124,24 @@ func openFile(path string) (fd int, id identity, err error) {
 		return -1, identity{}, err
 	}
 	return fd, id, nil
+}
+
+// reconsider forgets f if it may be something else by what follows the entries that
+// are known.
+func (s *scanner) reconsider(f *file) error {
+	more := f.column.end < s.window.limit
+	if f.unsure && more {
+		s.forget(f)
+		return nil
+	}
+	if f.column.n == 0 || f.column.n >= detect.Enough || !more && f.damage == nil {
+		return nil
+	}
+	form, certain, err := s.window.form(f.used, s.formatOf(f))
+	if form != (detect.Form{Format: f.Format, Layout: f.column.layout}) || !certain && !f.unsure {
+		s.forget(f)
+	}
+	return err
 }
 
 // readKnown reads the values of the entries that are known, or forgets them if

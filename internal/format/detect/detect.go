@@ -79,13 +79,14 @@ func (s sense) compare(other sense) int {
 	return -1
 }
 
-// enough is how many entries are looked at, at most.
-const enough = 32
+// Enough is how many entries are looked at, at most. A file that begins with as many
+// is in their form whatever follows.
+const Enough = 32
 
 // makeSense looks at the entries that are in head.
 func makeSense(form Form, head []byte, used int64) (s sense) {
 	l, at, size := form.Layout, int64(frame.HeaderSize), int64(len(head))
-	for s.entries < enough && at != used && at+4 <= size {
+	for s.entries < Enough && at != used && at+4 <= size {
 		e, damage := l.At(head[at:], at, used)
 		if damage != nil || e.End == 0 {
 			return s

@@ -70,6 +70,19 @@ func TestOwnCounts(t *testing.T) {
 	}
 }
 
+// A bucket without a number is part of no total, but those after it are.
+func TestOwnCountsOddBucket(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(plain,
+		stampedEntry{pythonKey("h", "h_bucket", `{"l": "a", "le": "odd"}`, "Help."), 7, 0},
+		stampedEntry{pythonKey("h", "h_bucket", `{"l": "a", "le": "1.0"}`, "Help."), 2, 0},
+		stampedEntry{pythonKey("h", "h_bucket", `{"l": "a", "le": "5.0"}`, "Help."), 1, 0})})
+	e := collect.New(dir)
+	lookBoth(t, e)
+	replace(t, filepath.Join(dir, "histogram_1.db"), pythonImage(plain, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...))
+	wantPage(t, lookBoth(t, e), helped("# h histogram",
+		`h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`, `h_sum{l="a"} 1`, `h_count{l="a"} 5`))
+}
+
 // A process that goes takes its buckets with it, and the count with the last.
 func TestOwnCountsGo(t *testing.T) {
 	dir := inDir(t, map[string][]byte{

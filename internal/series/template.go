@@ -23,6 +23,9 @@ type template struct {
 // template if it can be one.
 func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sample uint32, count ID) {
 	m.source = nil
+	if source.kind.own && count == None {
+		return // its bound is no number: others will have a total count
+	}
 	for _, label := range key.Labels {
 		switch string(label.Name) {
 		case "quantile":

@@ -138,10 +138,13 @@ func (s *scanner) reconsider(f *file) error {
 		return nil
 	}
 	form, certain, err := s.window.form(f.used, s.formatOf(f))
+	if err != nil {
+		return err
+	}
 	if form != (detect.Form{Format: f.Format, Layout: f.column.layout}) || !certain && !f.unsure {
 		s.forget(f)
 	}
-	return err
+	return nil
 }
 
 // readKnown reads the values of the entries that are known, or forgets them if

@@ -63,7 +63,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		l := t.template.line
 		l.bound = t.bucket(le)
 		id := t.id(l, t.template.sample, from)
-		if flags := t.bounds[l.bound].flags; from.kind.own && flags&hasLe != 0 && flags&badLe == 0 {
+		if from.kind.own && t.bounds[l.bound].flags&badLe == 0 {
 			t.records[id].count = t.template.count
 		}
 		return id, nil
@@ -109,12 +109,12 @@ func (t *Table) spell(sample []byte) {
 func (t *Table) bucket(le []byte) uint32 {
 	t.text = append(append(append(t.text[:0], `le="`...), le...), '"')
 	number := t.part(t.text)
-	if _, known := t.bounds[number]; !known {
-		w := wording{flags: noLe | noQuantile}
-		w.note(format.Label{Name: leName, Value: le})
-		t.bounds[number] = bound{w.value, w.flags}
+	if _, known := t.bounds[number]; known {
+		return number
 	}
-	return number
+	w := wording{bound: t.text, flags: noLe | noQuantile}
+	w.note(format.Label{Name: leName, Value: le})
+	return t.bound(w)
 }
 
 // bound numbers the last part of a series' text, and keeps what it says.

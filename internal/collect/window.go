@@ -58,18 +58,20 @@ func (w *window) shrink() {
 	}
 }
 
-// load moves the window so that it starts at at and holds at least need
-// bytes, and as many more as fit. It returns io.ErrUnexpectedEOF if the file,
-// or the limit, ends before.
+// load moves the window so that it holds at least need bytes from at on, and as
+// many more as fit. It returns io.ErrUnexpectedEOF if the file, or the limit, ends
+// before.
 func (w *window) load(at int64, need int) error {
-	if at+int64(need) > w.limit {
+	to := at + int64(need)
+	if to > w.limit {
 		return io.ErrUnexpectedEOF
 	}
-	if need > len(w.buf) {
-		w.buf = make([]byte, need)
+	w.base = at &^ (lineSize - 1)
+	w.end = w.base
+	if n := int(to - w.base); n > len(w.buf) {
+		w.buf = make([]byte, n)
 	}
-	w.base, w.end = at, at
-	want := min(int64(len(w.buf)), w.limit-at)
+	want := min(int64(len(w.buf)), w.limit-w.base)
 	for w.end-w.base < want {
 		n, err := pread(w.fd, w.buf[w.end-w.base:want], w.end)
 		if err != nil {
@@ -80,11 +82,15 @@ func (w *window) load(at int64, need int) error {
 		}
 		w.end += int64(n)
 	}
-	if w.end < at+int64(need) {
+	if w.end < to {
 		return io.ErrUnexpectedEOF
 	}
 	return nil
 }
+
+// lineSize is that of a cache line: the kernel copies faster if what it copies from
+// and to begin alike.
+const lineSize = 64
 
 // entry locates the entry at at, at least five bytes before the limit, and
 // loads the whole of it.

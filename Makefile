@@ -17,6 +17,10 @@ export CGO_ENABLED ?= 0
 build: ## build bin/gitlab-metrics-exporter
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
 
+# Root, who installs, often has no Go: what was built is taken as it is.
+bin/$(NAME):
+	$(MAKE) build
+
 run: build ## serve a made-up application on http://localhost:8083/metrics
 	exec bin/$(NAME) demo
 
@@ -59,7 +63,7 @@ bench-rails: setup build ## compare the servers behind a Rails application
 fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
 	script/fuzz $(or $(FUZZTIME),30s)
 
-install: build ## install into PREFIX (/usr/local)
+install: bin/$(NAME) ## install into PREFIX (/usr/local) what was built
 	install -D -m 755 bin/$(NAME) $(DESTDIR)$(PREFIX)/bin/$(NAME)
 
 clean: ## remove what was built

@@ -163,8 +163,10 @@ func TestCertificate(t *testing.T) {
 			if _, err := s.do(root.client("new.test"), "GET", "/metrics"); err == nil {
 				t.Error("there was an answer with a damaged certificate")
 			}
+			s.says(`level=ERROR .*msg="Certificate cannot be read: nobody can connect" file=\S+ err=`)
 			ca.issue(t, dir, "newest.test")
 			s.scrapeWith(root.client("newest.test"))
+			s.says(`level=INFO .*msg="Certificate can be read again"`)
 		})
 	}
 }

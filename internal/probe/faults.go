@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/format"
@@ -20,6 +21,7 @@ type faults struct {
 
 	mu    sync.Mutex        // protects what follows
 	told  map[string]string // what is wrong with what, but for files
+	late  time.Time         // when it was said that time was up
 	files map[string]*format.Damage
 }
 
@@ -47,10 +49,17 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 	// That a client has left says nothing of the directories.
 }
 
+// lateAgain is how long it is not said again that time was up: clients say how much
+// they give, and one that gives none shall not fill the log.
+const lateAgain = time.Minute
+
 func (f *faults) reportTime(late bool) {
 	now := ""
 	if late {
-		now = "late"
+		if f.told["time"] == "" && time.Since(f.late) < lateAgain {
+			return
+		}
+		now, f.late = "late", time.Now()
 	}
 	f.tell("time", now,
 		func() { f.log.Warn("The scrape's time was up before all metric files were read") },

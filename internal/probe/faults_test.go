@@ -88,6 +88,24 @@ func TestManyFaults(t *testing.T) {
 	}
 }
 
+// TestHastyClient: clients say how much time there is. That it was not enough is said,
+// but who gives none again and again does not fill the log.
+func TestHastyClient(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "counter_1-0.db", healthy)
+	s, j := newSet(dir)
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 0)
+		s.Scrape(ctx).Release()
+		cancel()
+		scrape(t, s)
+	}
+	want := []string{"WARN The scrape's time was up before all metric files were read;", "INFO All metric files are read in time again;"}
+	if diff := cmp.Diff(want, j.take()); diff != "" {
+		t.Errorf("log: -want +got\n%s", diff)
+	}
+}
+
 // TestCanceledIsNoFault: a client that leaves says nothing about files.
 func TestCanceledIsNoFault(t *testing.T) {
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -98,6 +99,7 @@ func newStatus(c Config) *status.Status {
 
 // ServeHTTP serves one request, and logs it at level debug.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.logPanic(r)
 	// Each request has a deadline of its own: a connection keeps that of the
 	// request before. Profiles take as long as they are asked to.
 	deadline := time.Now().Add(scrapeTimeout + sendTime)
@@ -116,9 +118,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	recorder := &recorder{ResponseWriter: w, code: http.StatusOK}
+	defer func() { // also if it is broken off
+		h.log.Debug("Request", "method", r.Method, "path", r.URL.Path, "code", recorder.code,
+			"bytes", recorder.bytes, "duration", time.Since(start), "remote", r.RemoteAddr)
+	}()
 	h.mux.ServeHTTP(recorder, r)
-	h.log.Debug("Request", "method", r.Method, "path", r.URL.Path, "code", recorder.code,
-		"bytes", recorder.bytes, "duration", time.Since(start), "remote", r.RemoteAddr)
+}
+
+// logPanic ends a request that panics, and logs why: the HTTP server would do so where
+// it tells of clients' faults, which few want to see.
+func (h *Handler) logPanic(r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler {
+		h.log.Error("Request failed; this is a bug", "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // setWriteDeadline says until when a client must have read its answer.

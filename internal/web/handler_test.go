@@ -154,6 +154,37 @@ func TestRequestsAreLogged(t *testing.T) {
 	}
 }
 
+// TestPanicsAreLogged: a bug ends its request, and the log says where it is; a page
+// that is broken off on purpose is no bug. Both are requests.
+func TestPanicsAreLogged(t *testing.T) {
+	for _, tt := range []struct {
+		path  string
+		cause any
+		bug   bool
+	}{
+		{"/bug", "for a test", true},
+		{"/broken-off", http.ErrAbortHandler, false},
+	} {
+		j := &journal{}
+		c := config("")
+		c.Log = j.logger()
+		h := NewHandler(c)
+		h.mux.HandleFunc("GET "+tt.path, func(http.ResponseWriter, *http.Request) { panic(tt.cause) })
+		func() {
+			defer func() {
+				if cause := recover(); cause != http.ErrAbortHandler {
+					t.Errorf("%s: it goes on with %v", tt.path, cause)
+				}
+			}()
+			ask(h, "GET", tt.path)
+		}()
+		bug := contains(j.String(), "level=ERROR") && contains(j.String(), `panic="for a test"`) && contains(j.String(), "handler_test.go")
+		if bug != tt.bug || !contains(j.String(), "msg=Request method=GET path="+tt.path) {
+			t.Errorf("%s: log is %s", tt.path, j)
+		}
+	}
+}
+
 // TestDeadlinesReachTheConnection: the wrapper that counts bytes for the log
 // must not keep them away. A client that does not read is cut off.
 func TestDeadlinesReachTheConnection(t *testing.T) {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,7 +62,7 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 	if err := CheckConfigFile(l.ConfigFile); err != nil {
 		return nil, fmt.Errorf("web configuration file %q: %w", l.ConfigFile, err)
 	}
-	config, err := certificate(l.CertFile, l.KeyFile)
+	config, err := certificate(l.CertFile, l.KeyFile, log)
 	if err != nil {
 		return nil, fmt.Errorf("certificate %q with key %q: %w", l.CertFile, l.KeyFile, err)
 	}
@@ -91,25 +90,6 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 // CheckConfigFile reports what is wrong with a file of exporter-toolkit, or
 // with what it names. "" is right.
 func CheckConfigFile(path string) error { return toolkit.Validate(path) }
-
-// CheckCertificate reports what is wrong with a certificate and its key.
-func CheckCertificate(certFile, keyFile string) error {
-	_, err := certificate(certFile, keyFile)
-	return err
-}
-
-// certificate returns the TLS settings for a certificate, nil for none.
-func certificate(certFile, keyFile string) (*tls.Config, error) {
-	if certFile == "" {
-		return nil, nil
-	}
-	config, err := toolkit.ConfigToTLSConfig(&toolkit.TLSConfig{TLSCertPath: certFile, TLSKeyPath: keyFile})
-	if err != nil {
-		return nil, err
-	}
-	config.MinVersion = tls.VersionTLS12
-	return config, nil
-}
 
 func open(l Listening) ([]net.Listener, error) {
 	if l.Systemd {

@@ -38,7 +38,7 @@ func TestSignalsThatDoNotEndIt(t *testing.T) {
 			t.Errorf("after %v: status %d%s", signal, r.code, s.said())
 		}
 	}
-	s.says("Log file is open again") // the last of them has arrived
+	s.says("There is no log file to open again") // the last of them has arrived
 	if r := s.get("/-/ready"); r.code != 200 {
 		t.Errorf("after all of them: status %d%s", r.code, s.said())
 	}

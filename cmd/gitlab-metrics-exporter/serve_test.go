@@ -198,7 +198,7 @@ func TestPromtool(t *testing.T) {
 		if !strings.Contains(s.stderr.String(), "Playing 3 processes") {
 			t.Errorf("the demonstration does not say what it plays%s", s.said())
 		}
-		s.signal(syscall.SIGTERM)
+		s.signal(syscall.SIGHUP) // as if its terminal were closed
 		s.ends(patience)
 		if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
 			t.Errorf("the demonstration left %v behind (%v)", left, err)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
@@ -50,7 +52,8 @@ func Main(args []string, out, errs io.Writer) int {
 	app.UsageWriter(out)
 	app.ErrorWriter(errs)
 	app.HelpFlag.Short('h').Help("Show this help.")
-	app.Version(version.Print(Name))
+	app.Version(fmt.Sprintf("%s, version %s (branch: %s, revision: %s)\n  go version:  %s\n  platform:    %s/%s", Name,
+		version.Version, version.Branch, version.GetRevision(), version.GoVersion, version.GoOS, version.GoArch))
 	app.VersionFlag.Short('V').Help("Show the version.")
 	app.UsageTemplate(usageTemplate)
 	exited := -1
@@ -69,14 +72,37 @@ func Main(args []string, out, errs io.Writer) int {
 	case exited >= 0: // --help or --version
 		return exited
 	case err != nil:
-		err = usageError{fmt.Errorf("%w; see %s --help", err, Name)}
-		if wrong := wrongSwitch(app); wrong != nil {
-			err = wrong
-		}
+		err = explainUsage(app, args, err)
 	default:
 		err = commands[name]()
 	}
 	return t.exitCode(err)
+}
+
+// explainUsage says what is wrong with the arguments that err was found in, or with
+// the environment.
+func explainUsage(app *kingpin.Application, args []string, err error) error {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && app.GetCommand(args[0]) == nil {
+		return misuse("there is no command %q; to serve a directory use --mmap.dir=DIR; see %s --help", args[0], Name)
+	}
+	if parsed, inArgs := app.ParseContext(args); inArgs != nil {
+		err = inArgs
+	} else if wrong := wrongSwitch(parsed.SelectedCommand); wrong != nil {
+		return wrong
+	}
+	return misuse("%w; see %s --help", err, Name)
+}
+
+// listFormats are the formats of commands that print lists.
+var listFormats = []string{"text", "json"}
+
+// choice is the error for a flag without a variable whose value is none of those
+// allowed, nil if it is one.
+func choice(flag, value string, allowed []string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return misuse("--%s is %q: must be one of %s", flag, value, strings.Join(allowed, ", "))
 }
 
 // exitCode tells the error, if there is one, and returns its code.
@@ -85,7 +111,8 @@ func (t terminal) exitCode(err error) int {
 		return ok
 	}
 	if !errors.Is(err, errDamaged) {
-		fmt.Fprintf(t.err, "%s: error: %v\n", Name, err)
+		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+		fmt.Fprintf(t.err, "%s: error: %s\n", Name, text)
 	}
 	if errors.As(err, new(usageError)) {
 		return misused

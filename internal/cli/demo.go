@@ -49,7 +49,7 @@ func demo(s *settings, processes int, t terminal) (err error) {
 		return err
 	}
 	c.engine.Dirs = []collect.Directory{{Path: dir}}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	ready, played := make(chan struct{}), make(chan error, 1)
 	go func() {

@@ -25,18 +25,25 @@ of the file, the key, the value, and the timestamp behind it if the format has o
 With --format=json each entry is a JSON object on a line of its own, its value a number, or one of the strings
 "NaN", "+Inf" and "-Inf".
 
-Exit status: 0 if the file is sound, 1 if it is damaged; what comes before the damage is printed.`)
-	format := command.Flag("format", "How to print: text, json.").Default("text").Enum("text", "json")
+Exit status: 0 if the entries can be read, 1 if the file is damaged; what comes before the damage is printed. What
+keys say is not judged; check does that.`)
+	format := command.Flag("format", "How to print: "+strings.Join(listFormats, ", ")+".").Default("text").String()
 	r := &reading{}
 	r.formatFlag(command)
 	file := command.Arg("file", "Metric file.").Required().String()
 	return command.FullCommand(), func() error {
-		printers := map[string]func(io.Writer, collect.Entry) error{"text": printText, "json": printJSON}
+		if err := choice("format", *format, listFormats); err != nil {
+			return err
+		}
 		f, err := r.parseFormat()
 		if err != nil {
 			return err
 		}
-		return dump(*file, f, t, printers[*format])
+		print := printText
+		if *format == "json" {
+			print = printJSON
+		}
+		return dump(*file, f, t, print)
 	}
 }
 

@@ -11,23 +11,23 @@ import (
 )
 
 var (
-	levels  = []string{"debug", "info", "warn", "error", "quiet"}
-	formats = []string{"logfmt", "json"}
+	logLevels  = []string{"debug", "info", "warn", "error", "quiet"}
+	logFormats = []string{"logfmt", "json"}
 )
 
 // A logConfig says what to log and where.
 type logConfig struct {
-	level  string // one of levels; quiet means nothing
-	format string // one of formats
+	level  string // one of logLevels; quiet means nothing
+	format string // one of logFormats
 	file   string // "" means standard error
 }
 
-// open returns the logger, and a function that opens its file again.
+// open returns the logger, and a function that opens its file again, if it has one.
 func (c logConfig) open(stderr io.Writer) (log *slog.Logger, reopen func() error, err error) {
 	if c.level == "quiet" {
-		return slog.New(slog.DiscardHandler), func() error { return nil }, nil
+		return slog.New(slog.DiscardHandler), nil, nil
 	}
-	to, reopen := stderr, func() error { return nil }
+	to := stderr
 	if c.file != "" {
 		file := &logFile{path: c.file}
 		if err := file.reopen(); err != nil {

@@ -2,25 +2,25 @@ package cli
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// watchParent returns a context that ends when the process pid ends; pid 0
-// means none. A pidfd cannot be taken in by another process that gets the same
-// pid, and tells the end even if nobody waits for the process. Unlike the
-// signal that the kernel can send at a parent's death it does not fire when
-// only the thread that spawned us ends.
-func watchParent(ctx context.Context, pid int, log *slog.Logger) (context.Context, error) {
-	if pid == 0 {
-		return ctx, nil
-	}
+// awaitEnd returns a function that waits until the process pid ends, or the context:
+// it is true of the process. A pidfd cannot be taken in by another process that gets
+// the same pid, and tells the end even if nobody waits for the process. Unlike the
+// signal that the kernel can send at a parent's death it does not fire when only the
+// thread that spawned us ends. Where there are none, one has to look again and again:
+// before Linux 5.3, and where a sandbox does not know the call.
+func awaitEnd(pid int) (func(context.Context) bool, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return pollEnd(pid)
+	}
 	if err != nil {
-		return nil, wrong("parent.pid", "GME_PARENT_PID", strconv.Itoa(pid), "%v", err)
+		return nil, err
 	}
 	// Not blocking, so that it waits with all connections, and nothing wakes up
 	// meanwhile.
@@ -28,23 +28,19 @@ func watchParent(ctx context.Context, pid int, log *slog.Logger) (context.Contex
 		unix.Close(fd)
 		return nil, err
 	}
-	parent := os.NewFile(uintptr(fd), "pidfd")
-	connection, err := parent.SyscallConn()
+	process := os.NewFile(uintptr(fd), "pidfd")
+	connection, err := process.SyscallConn()
 	if err != nil {
-		parent.Close()
+		process.Close()
 		return nil, err
 	}
-	watched, end := context.WithCancel(ctx)
-	context.AfterFunc(watched, func() { parent.Close() })
-	go func() {
-		defer end()
-		ended := func(fd uintptr) bool {
+	return func(ctx context.Context) bool {
+		defer context.AfterFunc(ctx, func() { process.Close() })()
+		err := connection.Read(func(fd uintptr) bool {
 			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 			return n > 0
-		}
-		if connection.Read(ended) == nil {
-			log.Info("Parent process has ended", "pid", pid)
-		}
-	}()
-	return watched, nil
+		})
+		process.Close()
+		return err == nil
+	}, nil
 }

@@ -41,6 +41,7 @@ in gme_mmap_damaged_files and named in the log, once.
 
 SIGTERM and SIGINT end it, SIGHUP opens the log file again.`)
 	s := &settings{}
+	s.dirsName = "--mmap.dir (" + dirVariable + ")"
 	command.Flag("mmap.dir", `Directory of the metric files, or DIR{app="web"} to add labels to its series. Repeatable. Default: $`+
 		rubyVariable+", else $"+pythonVariable+". ($"+dirVariable+")").
 		PlaceHolder("DIR").StringsVar(&s.dirs)
@@ -76,14 +77,14 @@ func serve(ctx context.Context, c config, t terminal, ready func(addresses []str
 	for _, dir := range c.engine.Dirs {
 		c.web.Directories = append(c.web.Directories, dir.Path)
 	}
-	server, err := web.Listen(c.listening, web.NewHandler(c.web), log)
-	if err != nil {
-		return explain(err)
-	}
-	ready(server.Addresses())
 	if ctx, err = watchParent(ctx, c.parentPID, log); err != nil {
 		return err
 	}
+	server, err := web.Listen(c.listening, web.NewHandler(c.web), log)
+	if err != nil {
+		return c.explain(err)
+	}
+	ready(server.Addresses())
 	log.Info("Serving metrics", "version", version.Version, "dir", strings.Join(c.web.Directories, " "), "probes", c.probes, "path", c.web.TelemetryPath)
 	if len(c.engine.Dirs) == 0 {
 		log.Warn("No metrics directory is configured: set --mmap.dir or " + dirVariable)
@@ -100,11 +101,13 @@ func build() status.Build {
 }
 
 // explain adds what to do to an error of listening.
-func explain(err error) error {
+func (c *config) explain(err error) error {
 	operation := (*net.OpError)(nil)
 	_ = errors.As(err, &operation)
 	port := operation != nil && operation.Net == "tcp"
 	switch {
+	case c.listening.Systemd:
+		return misuse("--web.systemd-socket (GME_WEB_SYSTEMD_SOCKET): %w; it is for a service that is started by a socket unit", err)
 	case port && errors.Is(err, syscall.EADDRINUSE):
 		return misuse("%w: another process has this port, maybe another exporter; "+
 			"end it, or choose a port with --web.listen-address or GME_SERVER_PORT", err)
@@ -114,11 +117,11 @@ func explain(err error) error {
 		return misuse("%w: another process has this socket, maybe another exporter; "+
 			"end it, or choose a path with --web.listen-address", err)
 	}
-	return misuse("%w; check --server.host (GME_SERVER_HOST), --web.listen-address (GME_WEB_LISTEN_ADDRESS) or the sockets of systemd", err)
+	return misuse("%w; check --server.host (GME_SERVER_HOST) or --web.listen-address (GME_WEB_LISTEN_ADDRESS)", err)
 }
 
-// handleSignals makes SIGHUP open the log again, and nothing of the signals
-// that sidekiq-cluster passes on to all its children. A closed pipe where the
+// handleSignals makes SIGHUP open the log again, if it is a file, and nothing of the
+// signals that sidekiq-cluster passes on to all its children. A closed pipe where the
 // log goes shall not end the server either. The function returned undoes it.
 func handleSignals(log *slog.Logger, reopen func() error) (undo func()) {
 	ignored := []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE}
@@ -129,6 +132,10 @@ func handleSignals(log *slog.Logger, reopen func() error) (undo func()) {
 	go func() {
 		defer close(done)
 		for range hangups {
+			if reopen == nil {
+				log.Debug("There is no log file to open again")
+				continue
+			}
 			if err := reopen(); err != nil {
 				log.Error("Log file cannot be opened again; the old one stays in use", "err", err)
 				continue

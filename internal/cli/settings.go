@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -80,9 +81,9 @@ func (s *settings) flags(c *kingpin.CmdClause) {
 	c.Flag("web.enable-created-timestamps", "Say since when counters, histograms and summaries count, in OpenMetrics and protobuf.").
 		Envar("GME_WEB_ENABLE_CREATED_TIMESTAMPS").BoolVar(&s.created)
 
-	c.Flag("log.level", "What to log: "+strings.Join(levels, ", ")+".").
+	c.Flag("log.level", "What to log: "+strings.Join(logLevels, ", ")+".").
 		Envar("GME_LOG_LEVEL").Default("info").StringVar(&s.logLevel)
-	c.Flag("log.format", "How to log: "+strings.Join(formats, ", ")+".").
+	c.Flag("log.format", "How to log: "+strings.Join(logFormats, ", ")+".").
 		Envar("GME_LOG_FORMAT").Default("logfmt").StringVar(&s.logFormat)
 	c.Flag("log.file", "Where to log; opened again on SIGHUP. Default: standard error.").
 		Envar("GME_LOG_FILE").PlaceHolder("FILE").StringVar(&s.logFile)
@@ -96,7 +97,7 @@ func (s *settings) config() (config, error) {
 	c := config{
 		log: logConfig{level: s.logLevel, format: s.logFormat, file: s.logFile},
 		listening: web.Listening{
-			Addresses: s.addresses, Systemd: s.systemd, ConfigFile: s.configFile,
+			Addresses: slices.Clone(s.addresses), Systemd: s.systemd, ConfigFile: s.configFile,
 			CertFile: s.certFile, KeyFile: s.certKey, OpenHealth: s.openHealth,
 		},
 		web: web.Config{TelemetryPath: s.telemetryPath, Pprof: s.pprof, OpenMetrics: s.openMetrics},
@@ -123,22 +124,15 @@ func (s *settings) checkAddress(c *config) error {
 	if s.systemd {
 		return nil
 	}
-	for i, address := range s.addresses {
-		if path, isSocket := web.SocketPath(address); isSocket {
-			if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || len(path) > web.MaxSocketPath {
-				return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address,
-					"must be unix:// and the absolute path of a file, of at most %d bytes", web.MaxSocketPath)
-			}
-			continue
+	for i, text := range s.addresses {
+		address, err := parseAddress(text)
+		if err == nil && !strings.HasSuffix(address, ":0") && slices.Contains(c.listening.Addresses[:i], address) {
+			err = errors.New("is named twice")
 		}
-		if port, all := strings.CutPrefix(address, "*:"); all {
-			address = ":" + port
-			c.listening.Addresses[i] = address
+		if err != nil {
+			return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", text, "%v", err)
 		}
-		_, port, err := net.SplitHostPort(address)
-		if err != nil || !isPort(port) {
-			return wrong("web.listen-address", "GME_WEB_LISTEN_ADDRESS", address, "must be HOST:PORT with a port from 0 to 65535, or unix:///PATH")
-		}
+		c.listening.Addresses[i] = address
 	}
 	if len(s.addresses) > 0 {
 		return nil
@@ -158,6 +152,23 @@ func (s *settings) checkAddress(c *config) error {
 	}
 	c.listening.Addresses = []string{net.JoinHostPort(strings.Trim(host, "[]"), s.port)}
 	return nil
+}
+
+// parseAddress checks HOST:PORT, whose host may be *, or unix:///PATH.
+func parseAddress(text string) (string, error) {
+	if path, isSocket := web.SocketPath(text); isSocket {
+		if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || len(path) > web.MaxSocketPath {
+			return "", fmt.Errorf("must be unix:// and the absolute path of a file, of at most %d bytes", web.MaxSocketPath)
+		}
+		return text, nil
+	}
+	if port, all := strings.CutPrefix(text, "*:"); all {
+		text = ":" + port
+	}
+	if _, port, err := net.SplitHostPort(text); err != nil || !isPort(port) {
+		return "", errors.New("must be HOST:PORT with a port from 0 to 65535, or unix:///PATH")
+	}
+	return text, nil
 }
 
 func isPort(text string) bool {
@@ -210,11 +221,11 @@ func (s *settings) checkNumbers(c *config) (err error) {
 }
 
 func (s *settings) checkLog(*config) error {
-	if !slices.Contains(levels, s.logLevel) {
-		return wrong("log.level", "GME_LOG_LEVEL", s.logLevel, "must be one of %s", strings.Join(levels, ", "))
+	if !slices.Contains(logLevels, s.logLevel) {
+		return wrong("log.level", "GME_LOG_LEVEL", s.logLevel, "must be one of %s", strings.Join(logLevels, ", "))
 	}
-	if !slices.Contains(formats, s.logFormat) {
-		return wrong("log.format", "GME_LOG_FORMAT", s.logFormat, "must be one of %s", strings.Join(formats, ", "))
+	if !slices.Contains(logFormats, s.logFormat) {
+		return wrong("log.format", "GME_LOG_FORMAT", s.logFormat, "must be one of %s", strings.Join(logFormats, ", "))
 	}
 	return nil
 }
@@ -231,15 +242,13 @@ func (c *config) checkFiles() error {
 	return nil
 }
 
-// wrongSwitch returns the error for a variable that must be true or false and
-// is not, if there is one.
-func wrongSwitch(app *kingpin.Application) error {
-	for _, command := range app.Model().Commands {
-		for _, flag := range command.Flags {
-			value := os.Getenv(flag.Envar) // "" if it has no variable
-			if _, err := strconv.ParseBool(value); flag.IsBoolFlag() && value != "" && err != nil {
-				return wrong(flag.Name, flag.Envar, value, "must be true or false")
-			}
+// wrongSwitch returns the error for a variable of a command that must be true or
+// false and is not, if there is one.
+func wrongSwitch(c *kingpin.CmdClause) error {
+	for _, flag := range c.Model().Flags {
+		value := os.Getenv(flag.Envar) // "" if it has no variable
+		if _, err := strconv.ParseBool(value); flag.IsBoolFlag() && value != "" && err != nil {
+			return wrong(flag.Name, flag.Envar, value, "must be true or false")
 		}
 	}
 	return nil

@@ -234,7 +234,7 @@ func TestDirectories(t *testing.T) {
 		t.Setenv(dirVariable, tt.ours)
 		t.Setenv(rubyVariable, tt.ruby)
 		t.Setenv(pythonVariable, tt.python)
-		got, err := directories(tt.named)
+		got, err := directories(tt.named, "--mmap.dir")
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -251,7 +251,7 @@ func TestWrongDirectories(t *testing.T) {
 		{`/a{b="c",b="d"}`}, {`/a{le="1"}`}, {`/a{pid="1"}`}, {`/a{quantile="1"}`}, {`/a{__name__="x"}`}, {`/a{a.b="c"}`}, {`/a{="c"}`},
 		{`/a{b=""}`}, {`/a{b="\xff"}`}, {`/a{b="c}`},
 	} {
-		if got, err := directories(named); !errors.As(err, new(usageError)) {
+		if got, err := directories(named, "--mmap.dir"); !errors.As(err, new(usageError)) {
 			t.Errorf("%q: %v, %v", named, got, err)
 		}
 	}

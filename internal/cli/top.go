@@ -32,11 +32,17 @@ labels with the most values. Every combination of label values is a series; a hi
 Damaged files are left out and named on standard error. Exit status: 0, also with damage; 1 if the directory
 cannot be read.`)
 	order := command.Flag("sort", "What to sort families by: "+strings.Join(cardinality.Orders, ", ")+".").
-		Default(string(cardinality.BySeries)).Enum(cardinality.Orders...)
+		Default(string(cardinality.BySeries)).String()
 	limit := command.Flag("limit", "How many families and labels to show; 0 means all.").Default("20").String()
-	format := command.Flag("format", "How to print: text, json.").Default("text").Enum("text", "json")
+	format := command.Flag("format", "How to print: "+strings.Join(listFormats, ", ")+".").Default("text").String()
 	r := readingOf(command)
 	return command.FullCommand(), func() error {
+		if err := choice("sort", *order, cardinality.Orders); err != nil {
+			return err
+		}
+		if err := choice("format", *format, listFormats); err != nil {
+			return err
+		}
 		n, err := strconv.Atoi(*limit)
 		if err != nil || n < 0 {
 			return misuse("--limit is %q: must be a number, 0 or more", *limit)

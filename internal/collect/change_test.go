@@ -470,9 +470,7 @@ var values = []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 0.2, 1e16, -1e16, ma
 // an engine that knows the directory must see what a new one sees.
 func TestRandomChange(t *testing.T) {
 	t.Parallel()
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		must(t, checks.Value.Set("15")) // of some 30 steps each: seconds, not a minute
-	}
+	fewChecks(t)
 	root := t.TempDir()
 	runs := 0
 	for name, p := range map[string]pool{"peaceful": peaceful(), "hostile": hostile()} {
@@ -498,6 +496,14 @@ func TestRandomChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, check)
 		})
+	}
+}
+
+// fewChecks makes rapid do a few checks, of some 30 steps each, if nobody says how many:
+// seconds, not a minute.
+func fewChecks(t *testing.T) {
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		must(t, checks.Value.Set("15"))
 	}
 }
 

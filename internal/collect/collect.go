@@ -54,6 +54,7 @@ type Engine struct {
 
 	// The rest belongs to the collection that runs.
 	table    *series.Table
+	unmix    bool // a file is gone that disagreed with others: learn anew
 	sources  []*source
 	scanners []*scanner
 }
@@ -67,8 +68,8 @@ const maxScanners = 5
 type Config struct {
 	Dirs []Directory
 
-	// Format is the one that files are in, others are ignored; if it is NoFormat,
-	// each file says so itself.
+	// Format is the one that files are taken for, whatever they are; those of a
+	// suffix that it does not have are left out. NoFormat: each file says so itself.
 	Format discover.Format
 
 	// Metadata says what metrics of DirectFileStores are, whatever there is in their
@@ -156,11 +157,11 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 	if err := e.list(ctx); err != nil {
 		return nil, err
 	}
-	if e.muchGone() || e.updateMetadata() {
+	if e.updateMetadata() || e.muchGone() || e.unmix {
 		e.reset()
 	}
 	c := e.pass(ctx)
-	if c.unmix || c.disagreed() && c.table.Lost() {
+	if e.unmix || c.disagreed() && c.table.Lost() {
 		// Files are gone that disagreed with others about a series, or only
 		// would if they were still there. Which file said what is not kept, so
 		// learn anew from what is left.
@@ -197,7 +198,7 @@ func (e *Engine) muchGone() bool {
 
 // reset forgets everything that was learnt.
 func (e *Engine) reset() {
-	e.table = series.NewTable()
+	e.table, e.unmix = series.NewTable(), false
 	for _, s := range e.sources {
 		s.files = map[string]*file{}
 	}

@@ -35,6 +35,7 @@ type collection struct {
 func (e *Engine) pass(ctx context.Context) *collection {
 	c := e.begin()
 	c.run(ctx, e.scanners)
+	e.unmix = e.unmix || c.unmix
 	return c
 }
 
@@ -178,7 +179,7 @@ func (c *collection) finish() *Snapshot {
 		for _, name := range source.names {
 			var info File
 			if source.census.dead[name] != nil {
-				info = source.corpse(name)
+				info = source.deadInfo(name)
 			} else {
 				info = c.files[at].info()
 				at++

@@ -12,7 +12,7 @@ type file struct {
 	discover.File
 	path   string
 	source *source
-	name   *format.Damage // the name is not a metric file's: never opened
+	alien  *format.Damage // the name is not a metric file's: never opened
 	id     identity
 	parse  series.ParseFunc // for keys of its format
 	store  *store           // of a DirectFileStore, else nil
@@ -38,7 +38,7 @@ func (f *file) empty(name string) {
 	*f = file{path: f.path, source: f.source, used: f.used, damage: f.damage, column: newColumn(frame.Layout{})}
 	var err error
 	if f.File, err = discover.Parse(name, discover.NoFormat); err != nil {
-		f.Name, f.name = name, badName(err)
+		f.Name, f.alien = name, badName(err)
 	}
 }
 

@@ -1,21 +1,19 @@
 package collect
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
 
-// An identity tells a file from another of the same name. Inode numbers are
-// used again as soon as they are free; the birth time is not, where the file
-// system keeps it.
-type identity struct {
-	dev, ino  uint64
-	born      int64 // nanoseconds since 1970, 0 if not known
-	regular   bool
-	sizeBytes int64
-}
+	"golang.org/x/sys/unix"
+)
 
 func identify(fd int) (identity, error) {
 	var st unix.Statx_t
 	const mask = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_BTIME
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, mask, &st); err != nil {
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, mask, &st)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return identifyOld(fd) // before Linux 4.11, or a sandbox that does not know the call
+	}
+	if err != nil {
 		return identity{}, err
 	}
 	id := identity{

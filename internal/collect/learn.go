@@ -111,11 +111,15 @@ func (l *learner) share() {
 // origin returns what is known of all entries of f.
 func (c *collection) origin(f *file) series.Origin {
 	origin := series.Origin{File: f.File, Labels: f.source.labels}
-	if f.OwnCounts {
-		origin.Bounds = everything
-	}
 	if f.store != nil {
-		origin.Help, origin.Bounds = f.store.metric.Help, f.store.bounds()
+		origin.Help = f.store.metric.Help
+	}
+	switch {
+	case !f.OwnCounts:
+	case f.store != nil:
+		origin.Bounds = f.store.bounds()
+	default:
+		origin.Bounds = everything
 	}
 	return origin
 }

@@ -83,6 +83,35 @@ func TestOwnCountsOddBucket(t *testing.T) {
 		`h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 5`, `h_sum{l="a"} 1`, `h_count{l="a"} 5`))
 }
 
+// A total count that is named, which no library does, is still that of whole histograms;
+// whoever is met first.
+func TestOwnCountsNamedTotal(t *testing.T) {
+	total := stampedEntry{pythonKey("h", "h_count", "{}", "Help."), 9, 0}
+	bucket := stampedEntry{pythonKey("h", "h_bucket", `{"le": "1.0"}`, "Help."), 2, 0}
+	want := helped("# h histogram", `h_bucket{le="1.0"} 2`, `h_bucket{le="+Inf"} 2`, "h_count 2")
+	for _, entries := range [][]stampedEntry{{total, bucket}, {bucket, total}} {
+		dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(plain, entries[0])})
+		e := collect.New(dir)
+		lookBoth(t, e)
+		rewrite(t, filepath.Join(dir, "histogram_1.db"), pythonImage(plain, entries...))
+		wantPage(t, lookBoth(t, e), want)
+	}
+}
+
+// A histogram's first bucket says nothing of series without one.
+func TestOwnCountsAndNoBound(t *testing.T) {
+	dir := inDir(t, map[string][]byte{
+		"histogram_1.db": pythonImage(plain, stampedEntry{pythonKey("h", "h_bucket", `{"le": "1.0"}`, "Help."), 2, 0}),
+	})
+	e := collect.New(dir)
+	look(t, e)
+	rewrite(t, filepath.Join(dir, "gauge_max_1-0.db"), image(sample(1, "m"), sample(2, "m", "le", "-1"), sample(3, "m", "le", "1")))
+	got := lookBoth(t, e).Page
+	if want := "m{le=\"-1\"} 2\nm{le=\"1\"} 3\nm 1\n"; !strings.Contains(got, want) {
+		t.Errorf("%s is not in\n%s", want, got)
+	}
+}
+
 // A process that goes takes its buckets with it, and the count with the last.
 func TestOwnCountsGo(t *testing.T) {
 	dir := inDir(t, map[string][]byte{

@@ -35,8 +35,8 @@ type found struct{ values, stamps, spare []float64 }
 // its entries in s.values, in the order of f.column.
 func (s *scanner) scan(ctx context.Context, f *file) {
 	s.values, s.stamps = s.values[:0], nil
-	if f.name != nil {
-		f.damage = f.name
+	if f.alien != nil {
+		f.damage = f.alien
 		return
 	}
 	// Whatever looks wrong may be a writer at work, or a file that is
@@ -48,7 +48,7 @@ func (s *scanner) scan(ctx context.Context, f *file) {
 	}
 	if err != nil {
 		s.forget(f)
-		f.used = 0
+		s.values, f.used = s.values[:0], 0
 		damage = unreadable(err)
 	}
 	f.damage = damage
@@ -192,7 +192,7 @@ func (s *scanner) recognize(f *file) (*format.Damage, error) {
 	}
 	f.File, f.parse, f.column, f.store = file, parsers[form.Format], newColumn(form.Layout), nil
 	if form.Format == discover.DirectFileStore {
-		f.store = new(s.storeOf(file, f.source.store.metrics, form.Layout, head, f.used))
+		f.store = new(s.storeOf(file, f.source.metadata.metrics, form.Layout, head, f.used))
 		f.store.describe(&f.File)
 		f.unsure = f.unsure || !f.store.final()
 	}

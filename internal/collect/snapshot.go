@@ -96,8 +96,8 @@ func (s *Snapshot) Release() {
 	}
 }
 
-// corpse describes a file that does not count.
-func (s *source) corpse(name string) File {
+// deadInfo describes a file that does not count.
+func (s *source) deadInfo(name string) File {
 	f := File{Dead: true}
 	f.File, _ = discover.Parse(name, discover.Python)
 	if stat, err := os.Lstat(filepath.Join(s.Path, name)); err == nil {
@@ -108,7 +108,7 @@ func (s *source) corpse(name string) File {
 
 func (s *source) info() Dir {
 	return Dir{
-		Directory: s.Directory, Err: s.err, MetadataErr: s.store.err, Proved: s.census.proved, Disproved: s.census.disproved,
+		Directory: s.Directory, Err: s.err, MetadataErr: s.metadata.err, Proved: s.census.proved, Disproved: s.census.disproved,
 	}
 }
 

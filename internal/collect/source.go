@@ -15,10 +15,10 @@ import (
 // A source is what the engine keeps of a directory between scrapes.
 type source struct {
 	Directory
-	labels []format.Label
-	files  map[string]*file // by name
-	store  metadata
-	census census
+	labels   []format.Label
+	files    map[string]*file // by name
+	metadata metadata
+	census   census
 
 	// Of the last listing:
 	names []string
@@ -86,8 +86,11 @@ func (s *source) list(format discover.Format, before []*source) {
 // that has changed.
 func (e *Engine) updateMetadata() (changed bool) {
 	for _, s := range e.sources {
-		if slices.ContainsFunc(s.names, discover.IsStore) && s.store.update(s.Path) {
-			changed = true
+		switch {
+		case slices.ContainsFunc(s.names, discover.IsStore):
+			changed = s.metadata.update(s.Path) || changed
+		case s.err == nil:
+			s.metadata = metadata{} // nobody asks for it
 		}
 	}
 	return changed

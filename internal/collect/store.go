@@ -139,7 +139,7 @@ func (s *store) describe(f *discover.File) {
 	}
 }
 
-// bounds returns the buckets that a histogram always has; others never ask.
+// bounds returns the buckets that the metric always has if it is a histogram.
 func (s *store) bounds() []string {
 	return slices.Concat(s.metric.Buckets, everything)
 }

@@ -133,6 +133,58 @@ func TestStoreBuckets(t *testing.T) {
 	}
 }
 
+// Directories whose applications declare other buckets of one metric have those of all,
+// whoever is met first; and those of who is left.
+func TestStoreBucketsOfTwo(t *testing.T) {
+	dirs := []collect.Directory{{Path: t.TempDir()}, {Path: t.TempDir()}}
+	entries := storeImage(stampedEntry{"le=1", 1, 1}, stampedEntry{"le=sum", 0.5, 1})
+	for i, last := range []string{"2", "5"} {
+		rewrite(t, filepath.Join(dirs[i].Path, "metric_h___1.bin"), entries)
+		declare(t, dirs[i].Path, `{"name":"h","type":"histogram","help":"Help.","buckets":["1","`+last+`"]}`)
+	}
+	e := collect.Config{Dirs: dirs}.Engine()
+	wantPage(t, lookBoth(t, e), helped("# h histogram", `h_bucket{le="1"} 2`, `h_bucket{le="2"} 2`, `h_bucket{le="5"} 2`,
+		`h_bucket{le="+Inf"} 2`, "h_sum 1", "h_count 2"))
+	must(t, os.Remove(filepath.Join(dirs[0].Path, "metric_h___1.bin")))
+	wantPage(t, lookBoth(t, e), helped("# h histogram", `h_bucket{le="1"} 1`, `h_bucket{le="5"} 1`, `h_bucket{le="+Inf"} 1`, "h_sum 0.5", "h_count 1"))
+}
+
+// What is declared counts at once, also when so much is gone that everything is learnt
+// anew.
+func TestStoreMetadataWhenMuchIsGone(t *testing.T) {
+	dir := inDir(t, map[string][]byte{
+		"metric_m___1.bin": storeImage(stampedEntry{"", 7, 20}), "metric_m___2.bin": storeImage(stampedEntry{"", 8, 10}),
+	})
+	var many []entry
+	for i := range 6000 {
+		many = append(many, sample(1, "c", "l", i))
+	}
+	rewrite(t, filepath.Join(dir, one), image(many...))
+	declare(t, dir, `{"name":"m","type":"gauge","help":"Help.","aggregation":"max"}`)
+	e := collect.New(dir)
+	look(t, e)
+	must(t, os.Remove(filepath.Join(dir, one)))
+	look(t, e) // from now on they are gone
+	declare(t, dir, `{"name":"m","type":"gauge","help":"Help.","aggregation":"sum"}`)
+	wantPage(t, lookBoth(t, e), helped("# m gauge", "m 15"))
+}
+
+// Metadata that nobody needs any more are no fault.
+func TestStoreMetadataGo(t *testing.T) {
+	dir := inDir(t, map[string][]byte{one: healthy, "metric_m___1.bin": storeImage(stampedEntry{"", 7, 20})})
+	replace(t, filepath.Join(dir, directfilestore.MetadataName), []byte("{"))
+	e := collect.New(dir)
+	for _, damaged := range []bool{true, false} {
+		s, err := e.Collect(t.Context())
+		must(t, err)
+		if got := s.Dirs[0].MetadataErr; (got != nil) != damaged {
+			t.Errorf("metadata: %v", got)
+		}
+		s.Release()
+		must(t, os.RemoveAll(filepath.Join(dir, "metric_m___1.bin")))
+	}
+}
+
 // Without timestamps nobody can tell the most recent value: processes are kept
 // apart.
 func TestStoreOldLayout(t *testing.T) {

@@ -112,7 +112,8 @@ func (t *Table) bucket(le []byte) uint32 {
 	if _, known := t.bounds[number]; known {
 		return number
 	}
-	w := wording{bound: t.text, flags: noLe | noQuantile}
+	w := newWording()
+	w.bound = t.text
 	w.note(format.Label{Name: leName, Value: le})
 	return t.bound(w)
 }

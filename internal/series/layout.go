@@ -56,13 +56,13 @@ func (l *Layout) Select(names []string) (families []Family, found []string) {
 	met := map[string]bool{}
 	for _, family := range l.Families {
 		some := l.ofSamples(family.Series, wanted, met)
-		name := family.Name
-		if raw := l.rawName(name); wanted[raw] {
-			name = raw
+		whole := false
+		for _, name := range [...]string{family.Name, l.rawName(family.Name)} {
+			if wanted[name] {
+				met[name], whole = true, true
+			}
 		}
-		if wanted[name] {
-			met[name] = true
-		} else {
+		if !whole {
 			family.Series = some
 		}
 		if len(family.Series) > 0 {

@@ -344,3 +344,16 @@ func TestLayoutIsAPage(t *testing.T) {
 		}
 	})
 }
+
+// TestSelectBothNames: a family is to be had by the name on the page, by that in the
+// files, and by both.
+func TestSelectBothNames(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"histogram_1-0.db", key("a.b", "a.b_sum")})
+	for _, names := range [][]string{{"a.b"}, {"a_b"}, {"a.b", "a_b"}} {
+		families, found := table.Layout().Select(names)
+		if len(families) != 1 || !slices.Equal(found, names) {
+			t.Errorf("%q: %d families, found %q", names, len(families), found)
+		}
+	}
+}

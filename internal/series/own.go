@@ -77,17 +77,32 @@ func (t *Table) shown(id ID) bool { return t.records[id].refs > 0 && !t.hidden[i
 // whole from the first on.
 func (t *Table) imply(id ID, w wording, l line, from *Source) {
 	family, rest, ok := ownPart(w, t.key.Labels)
-	if !ok || family != string(pageName(t.key.Family)) || t.records[id].count != None {
+	if !ok || family != string(pageName(t.key.Family)) {
 		return
 	}
-	known := len(t.lines)
 	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
 	total := t.id(l, t.explained(l.name, from), from)
+	t.records[id].count = total
 	l.name = t.name([]byte(family + "_bucket"))
+	t.declare(total, l, rest, from)
+}
+
+// declared are the buckets that are there with a total count, whether entries name them
+// or not; and the bounds that were said to be those, last.
+type declared struct {
+	buckets []ID
+	bounds  []string
+}
+
+// declare numbers the buckets that a source says are there with a total count. l is the
+// line of such a bucket but for its bound, the last part of whose text begins with rest.
+func (t *Table) declare(total ID, l line, rest wording, from *Source) {
 	sample := t.explained(l.name, from)
-	if t.records[id].count = total; int(total) < known {
+	with := t.declared[total]
+	if slices.Equal(with.bounds, from.Bounds) {
 		return
 	}
+	with.bounds = from.Bounds
 	for _, bound := range from.Bounds {
 		of := wording{flags: rest.flags}
 		of.note(format.Label{Name: leName, Value: []byte(bound)})
@@ -97,9 +112,16 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 		}
 		l.bound = t.bound(of)
 		bucket := t.id(l, sample, from)
+		if slices.Contains(with.buckets, bucket) {
+			continue
+		}
+		with.buckets = append(with.buckets, bucket)
 		t.records[bucket].count = total
-		t.declared[total] = append(t.declared[total], bucket)
+		if t.records[total].refs > 0 {
+			t.hold(bucket)
+		}
 	}
+	t.declared[total] = with
 }
 
 // ownPart returns the family of a bucket or a sum, and the last part of its text
@@ -117,7 +139,7 @@ func ownPart(w wording, labels []format.Label) (family string, rest wording, ok 
 
 // withoutLe returns the last part of a bucket's text without the label le.
 func withoutLe(w wording, labels []format.Label) wording {
-	rest := wording{flags: noLe | noQuantile}
+	rest := newWording()
 	for _, label := range labels {
 		if string(label.Name) == "quantile" {
 			rest.note(label)

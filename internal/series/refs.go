@@ -28,7 +28,7 @@ func (t *Table) retain(id ID, kind kind) {
 		t.mix(id, kind.typ)
 	}
 	if r.refs == 1 {
-		for _, bucket := range t.declared[id] {
+		for _, bucket := range t.declared[id].buckets {
 			t.hold(bucket)
 		}
 	}
@@ -51,7 +51,7 @@ func (t *Table) release(id ID) {
 	t.drop(id)
 	r := &t.records[id]
 	if r.refs == 0 {
-		for _, bucket := range t.declared[id] {
+		for _, bucket := range t.declared[id].buckets {
 			t.drop(bucket)
 		}
 	}
@@ -83,12 +83,12 @@ func (t *Table) AppendEntries(counts []uint32) []uint32 {
 	for i := range t.records {
 		counts = append(counts, t.records[i].refs)
 	}
-	for total, buckets := range t.declared { // which nobody has to name
+	for total, with := range t.declared { // which nobody has to name
 		if t.records[total].refs == 0 {
 			continue
 		}
 		counts[first+int(total)] = 0
-		for _, bucket := range buckets {
+		for _, bucket := range with.buckets {
 			counts[first+int(bucket)]--
 		}
 	}

@@ -2,6 +2,8 @@ package series
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
@@ -38,11 +40,17 @@ type kind struct {
 
 func kindOf(file discover.File) kind { return kind{file.Type, file.Rule, file.OwnCounts} }
 
-// A space is a part of a directory in which a key without process is one series.
+// A space is a part of a directory in which a key without process is one series, and
+// implies the same.
 type space struct {
-	labels string // that are added, as text
-	own    bool   // see [discover.File.OwnCounts]
+	format discover.Format // what is a key in one is none in another
+	labels string          // that are added, as text
+	own    bool            // see [discover.File.OwnCounts]
+	bounds string          // that are declared, if others declare other ones of the same metric
 }
+
+// A metric is one of a DirectFileStore, in directories with the same labels.
+type metric struct{ labels, name string }
 
 // A process is one whose series are kept apart.
 type process struct {
@@ -53,14 +61,34 @@ type process struct {
 // Source starts a pass over the entries of a file.
 func (t *Table) Source(o Origin) *Source {
 	text, _, _ := wordLabels(nil, o.Labels, math.MaxInt, false)
-	s := &Source{Origin: o, kind: kindOf(o.File), space: numberOf(t.spaces, space{string(text), o.File.OwnCounts})}
+	of := space{o.File.Format, string(text), o.File.OwnCounts, t.differing(metric{string(text), o.File.Metric}, o.Bounds)}
+	s := &Source{Origin: o, kind: kindOf(o.File), space: numberOf(t.spaces, of)}
 	if int(s.space) == len(t.ofKey) {
 		t.ofKey = append(t.ofKey, nil)
+		if of.bounds != "" {
+			t.tornBounds++
+		}
 	}
 	if o.File.PerProcess {
 		s.process = numberOf(t.pids, process{s.space, o.File.PID})
 	}
 	return s
+}
+
+// differing returns the bounds that are declared of a metric as one text, or "" if
+// they are those that were declared first.
+func (t *Table) differing(m metric, bounds []string) string {
+	first, known := t.boundsOf[m]
+	switch {
+	case m.name == "":
+		return ""
+	case !known:
+		t.boundsOf[m] = bounds
+		return ""
+	case slices.Equal(first, bounds):
+		return ""
+	}
+	return strings.Join(bounds, ",")
 }
 
 // numberOf returns the number of a thing, which is the next one if it has none.

@@ -56,8 +56,10 @@ func (s *spellings) add(name, raw string) {
 }
 
 // Torn returns how many names there are that several names in files are spelled
-// as, and how often help texts differed. It never shrinks.
-func (t *Table) Torn() int { return t.sampleNames.torn + t.labelNames.torn + t.tornHelps }
+// as, and how often help texts, or declared bounds, differed. It never shrinks.
+func (t *Table) Torn() int {
+	return t.sampleNames.torn + t.labelNames.torn + t.tornHelps + t.tornBounds
+}
 
 // rawNames returns the names in the files, nil if they are all classic. A
 // family's is what those of all its samples begin with.

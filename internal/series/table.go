@@ -58,6 +58,7 @@ type Table struct {
 	ofKey    [][]atomic.Uint32 // by number of the space and by keyNo: its series without process, or None
 	ofKeyPID map[uint64]ID     // by keyNo and number of the process
 	spaces   map[space]uint32
+	boundsOf map[metric][]string // that were declared first
 	pids     map[process]uint32
 
 	texts   texts            // parts of lines; number 0 is the empty one
@@ -69,12 +70,13 @@ type Table struct {
 	records []record
 	initial []float64
 
-	helps     map[uint32]string // by sample
-	tornHelps int               // how often a sample's was another than before
-	declared  map[ID][]ID       // by total count that was implied: buckets that are there with it
-	owns      bool              // some series count on their own
-	rivals    []rivals          // all that there ever were
-	hidden    map[ID]bool       // series that are there, but not on a page, of the last layout
+	helps      map[uint32]string // by sample
+	tornHelps  int               // how often a sample's was another than before
+	tornBounds int               // how often a metric's were others than those declared first
+	declared   map[ID]declared   // by total count that was implied
+	owns       bool              // some series count on their own
+	rivals     []rivals          // all that there ever were
+	hidden     map[ID]bool       // series that are there, but not on a page, of the last layout
 
 	sampleNames, labelNames spellings
 
@@ -111,9 +113,10 @@ func NewTable() *Table {
 		keys:     newKeys(),
 		ofKeyPID: map[uint64]ID{},
 		spaces:   map[space]uint32{},
+		boundsOf: map[metric][]string{},
 		pids:     map[process]uint32{},
 		helps:    map[uint32]string{},
-		declared: map[ID][]ID{},
+		declared: map[ID]declared{},
 		texts:    texts{index: newIndex()},
 		bounds:   map[uint32]bound{},
 		nameNo:   map[string]uint32{},
@@ -133,7 +136,7 @@ func NewTable() *Table {
 // included: the length of an array by ID.
 func (t *Table) Len() int { return len(t.records) }
 
-// Live returns the number of series that entries name.
+// Live returns the number of series that entries name, or imply.
 func (t *Table) Live() int { return t.live }
 
 // Mixed reports whether files of different kinds, or keys of different

@@ -57,7 +57,8 @@ func word(dst []byte, key *format.Key, from Origin) (wording, []byte, error) {
 	if err := arrange(key, from); err != nil {
 		return wording{}, dst, err
 	}
-	w := wording{name: key.Sample, value: math.NaN(), flags: noLe | noQuantile}
+	w := newWording()
+	w.name = key.Sample
 	rest := key.Labels
 	w.labels, dst, rest = wordLabels(dst, rest, 0, key.Plain)
 	w.pid, dst, rest = wordLabels(dst, rest, 1, false) // it may be the file name's
@@ -88,6 +89,9 @@ func wordLabels(dst []byte, labels []format.Label, last int, plain bool) (text, 
 	}
 	return dst[start:len(dst):len(dst)], dst, labels
 }
+
+// newWording returns the wording of a series without a bound.
+func newWording() wording { return wording{value: math.NaN(), flags: noLe | noQuantile} }
 
 // note takes the label le or quantile into account.
 func (w *wording) note(label format.Label) {

@@ -104,8 +104,10 @@ func (r *Report) Cut(by Order, n int) {
 		}
 		return cmp.Or(cmp.Compare(b.Values, a.Values), cmp.Compare(b.Series, a.Series), cmp.Compare(a.Name, b.Name))
 	})
-	r.Families, r.FamiliesMore = cut(r.Families, n)
-	r.Labels, r.LabelsMore = cut(r.Labels, n)
+	if n > 0 {
+		r.Families, r.FamiliesMore = Head(r.Families, n)
+		r.Labels, r.LabelsMore = Head(r.Labels, n)
+	}
 	for i := range r.Families {
 		r.Families[i].clip()
 	}
@@ -123,11 +125,4 @@ func compareFamilies(by Order, a, b Family) int {
 		c = cmp.Or(cmp.Compare(b.Samples, a.Samples), cmp.Compare(b.Series, a.Series))
 	}
 	return cmp.Or(c, cmp.Compare(a.Name, b.Name))
-}
-
-func cut[T any](list []T, n int) (kept []T, more int) {
-	if n == 0 || len(list) <= n {
-		return list, 0
-	}
-	return slices.Clone(list[:n]), len(list) - n // so that the rest can go
 }

@@ -201,20 +201,20 @@ func TestLimits(t *testing.T) {
 	}
 	write(t, dir, "counter_1-0.db", keys...)
 	for _, tt := range []struct {
-		values, labels int
-		full           bool
-		total, names   int // that are counted
-	}{{10, 3, false, 10, 3}, {9, 3, true, 9, 3}, {1, 3, true, 1, 3}, {10, 2, true, -1, 2}} {
+		values, labels, shapes int
+		full                   bool
+		total, names, ofFamily int // that are counted
+	}{{10, 3, 3, false, 10, 3, 3}, {9, 3, 3, true, 9, 3, 3}, {1, 3, 3, true, 1, 3, 3}, {10, 2, 3, true, -1, 2, 2}, {10, 3, 2, true, 10, 3, 2}} {
 		snapshot, err := collect.New(dir).Survey(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := cardinality.OfWithin(snapshot, tt.values, tt.labels)
+		r := cardinality.OfWithin(snapshot, tt.values, tt.labels, tt.shapes)
 		total, in := 0, 0
 		for _, l := range r.Labels {
 			total, in = total+l.Values, in+l.Series
 		}
-		if r.AtLeast != tt.full || len(r.Labels) != tt.names || tt.total >= 0 && (total != tt.total || in != 10) || r.Series != 10 {
+		if r.AtLeast != tt.full || len(r.Labels) != tt.names || tt.total >= 0 && (total != tt.total || in != 10) || r.Series != 10 || len(r.Families[0].Labels) != tt.ofFamily {
 			t.Errorf("%+v: at least %v, %d labels with %d values in %d of %d series", tt, r.AtLeast, len(r.Labels), total, in, r.Series)
 		}
 	}

@@ -1,6 +1,7 @@
 package cardinality
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,9 +28,17 @@ func Clip(text string) string {
 	return strings.ToValidUTF8(strings.Clone(text), "\uFFFD")
 }
 
+// Head returns the first n of a list, and how many there are more. The rest can go.
+func Head[T any](list []T, n int) (kept []T, more int) {
+	if len(list) <= n {
+		return list, 0
+	}
+	return slices.Clone(list[:n]), len(list) - n
+}
+
 func (f *Family) clip() {
 	f.Name = Clip(f.Name)
-	f.Labels, f.LabelsMore = cut(f.Labels, maxNames)
+	f.Labels, f.LabelsMore = Head(f.Labels, maxNames)
 	for i, name := range f.Labels {
 		f.Labels[i] = Clip(name)
 	}

@@ -16,10 +16,11 @@ import (
 type limits struct {
 	values int // of all labels together
 	labels int
+	shapes int // numbers of labels in all sets of them together
 }
 
-// usual takes about 20 MB at worst.
-var usual = limits{values: 200_000, labels: 20_000}
+// usual takes about 25 MB at worst.
+var usual = limits{values: 200_000, labels: 20_000, shapes: 100_000}
 
 // topValues is how many values are named of each label.
 const topValues = 3
@@ -36,7 +37,8 @@ type counter struct {
 	values  map[uint64]*value // by hash: to take two for one is a chance of one in a billion
 
 	shapes  []uint32          // by part: which label names it has
-	names   [][]uint32        // by shape: numbers of the labels
+	names   [][]uint32        // by shape: numbers of the labels; shape 0 has none
+	inNames int               // how many numbers that are
 	ofNames map[string]uint32 // shapes, by the numbers as bytes
 }
 
@@ -128,11 +130,16 @@ func (c *counter) shape(names []uint32) uint32 {
 		key = binary.LittleEndian.AppendUint32(key, name)
 	}
 	shape, known := c.ofNames[string(key)]
-	if !known {
-		shape = uint32(len(c.names))
-		c.names = append(c.names, slices.Clone(names))
-		c.ofNames[string(key)] = shape
+	if known {
+		return shape
 	}
+	if c.inNames += len(names); c.inNames > c.limits.shapes {
+		c.full = true
+		return 0
+	}
+	shape = uint32(len(c.names))
+	c.names = append(c.names, slices.Clone(names))
+	c.ofNames[string(key)] = shape
 	return shape
 }
 

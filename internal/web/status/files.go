@@ -2,7 +2,6 @@ package status
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"gitlab-metrics-exporter/internal/cardinality"
@@ -92,7 +91,7 @@ func filesOf(s *collect.Snapshot, limit int) Files {
 	all.ByProcess = sorted(processes, func(a, b ProcessFiles) int {
 		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Process, b.Process), cmp.Compare(a.Directory, b.Directory))
 	})
-	all.ByProcess, all.ProcessMore = cut(all.ByProcess, limit)
+	all.ByProcess, all.ProcessMore = cardinality.Head(all.ByProcess, limit)
 	return all
 }
 
@@ -113,18 +112,11 @@ func directoriesOf(s *collect.Snapshot) []Directory {
 // sorted returns what is in a map, in order.
 func sorted[K comparable, V any](m map[K]*V, compare func(a, b V) int) []V {
 	list := make([]V, 0, len(m))
-	for v := range maps.Values(m) {
+	for _, v := range m {
 		list = append(list, *v)
 	}
 	slices.SortFunc(list, compare)
 	return list
-}
-
-func cut[T any](list []T, n int) (kept []T, more int) {
-	if len(list) <= n {
-		return list, 0
-	}
-	return list[:n], len(list) - n
 }
 
 // Damage says what is wrong with files.

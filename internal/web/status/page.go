@@ -31,7 +31,7 @@ type view struct {
 	Chart       chart
 
 	Sort                        string
-	Orders                      []order
+	Orders                      []string
 	Limit, MoreLimit, MostLimit int
 
 	// The rest is of the directory; if that cannot be read it is nil, and
@@ -43,8 +43,6 @@ type view struct {
 
 	MostSeries, MostValues int // of one family, and of one label
 }
-
-type order struct{ Name, Text string }
 
 // Page returns the handler of the page.
 func (s *Status) Page() http.Handler {
@@ -77,7 +75,7 @@ func (s *Status) view(r *http.Request, q query) *view {
 		Build: s.Build, Directories: s.Directories, Links: s.Links, Now: s.now(),
 		Chart:  newChart(last, total),
 		Sort:   string(q.sort),
-		Orders: []order{{"series", "series"}, {"samples", "samples"}, {"name", "name"}},
+		Orders: cardinality.Orders,
 		Limit:  q.limit, MoreLimit: min(5*q.limit, mostLimit), MostLimit: mostLimit,
 	}
 	for _, name := range endpoints {

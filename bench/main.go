@@ -235,7 +235,7 @@ func (p *page) scrape() (result, error) {
 		return result{}, err
 	}
 	defer snapshot.Release()
-	p.writer.Reset(io.Discard)
+	p.writer.Begin(io.Discard, exposition.Text)
 	err = errors.Join(p.writer.Snapshot(snapshot, snapshot.Layout.Families), p.writer.Flush())
 	return result{seconds: time.Since(start).Seconds()}, err
 }

@@ -224,7 +224,7 @@ func newWork(dir string) (*work, error) {
 		w.entries += len(v.at)
 	}
 	var page bytes.Buffer
-	w.writer.Reset(&page)
+	w.writer.Begin(&page, exposition.Text)
 	if err := w.writer.Page(snapshot, snapshot.Layout.Families, nil); err != nil {
 		return nil, err
 	}

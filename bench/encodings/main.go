@@ -167,7 +167,7 @@ func page(w http.ResponseWriter, r *http.Request, engine *collect.Engine, writer
 	}
 	defer snapshot.Release()
 	write := func(to io.Writer) error {
-		writer.Reset(to)
+		writer.Begin(to, exposition.Text)
 		return errors.Join(writer.Snapshot(snapshot, snapshot.Layout.Families), writer.Flush())
 	}
 	if c == nil {

@@ -195,7 +195,7 @@ func answer(cold bool, dir string) error {
 		if err != nil {
 			return err
 		}
-		writer.Reset(io.Discard)
+		writer.Begin(io.Discard, exposition.Text)
 		err = write(writer, snapshot)
 		snapshot.Release()
 		if err != nil {

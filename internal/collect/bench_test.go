@@ -32,7 +32,7 @@ func scrape(b *testing.B, e *collect.Engine, w *exposition.Writer) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w.Reset(io.Discard)
+	w.Begin(io.Discard, exposition.Text)
 	w.Snapshot(s, s.Layout.Families)
 	w.Flush()
 	s.Release()

@@ -54,7 +54,8 @@ type Engine struct {
 
 	// The rest belongs to the collection that runs.
 	table    *series.Table
-	unmix    bool // a file is gone that disagreed with others: learn anew
+	unmix    bool        // a file is gone that disagreed with others: learn anew
+	memory   mergeMemory // is kept for its memory alone
 	sources  []*source
 	scanners []*scanner
 }
@@ -199,6 +200,7 @@ func (e *Engine) muchGone() bool {
 // reset forgets everything that was learnt.
 func (e *Engine) reset() {
 	e.table, e.unmix = series.NewTable(), false
+	e.memory = mergeMemory{first: map[series.ID]discover.Rule{}, latest: map[series.ID]float64{}}
 	for _, s := range e.sources {
 		s.files = map[string]*file{}
 	}

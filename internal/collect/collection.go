@@ -27,7 +27,11 @@ type collection struct {
 	turn  int        // the next file to merge
 	moved sync.Cond  // turn has moved
 
-	// These belong to the scanner whose turn it is.
+	mergeMemory // of the scanner whose turn it is
+}
+
+// mergeMemory is what merging has to remember of series that cannot just be added up.
+type mergeMemory struct {
 	first  map[series.ID]discover.Rule // of mixed series: that of the first file
 	latest map[series.ID]float64       // of series merged by time: the greatest timestamp
 }
@@ -48,7 +52,9 @@ func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin() *collection {
-	c := &collection{table: e.table, snapshot: e.newSnapshot(), sources: e.sources, Config: &e.Config}
+	c := &collection{table: e.table, snapshot: e.newSnapshot(), sources: e.sources, Config: &e.Config, mergeMemory: e.memory}
+	clear(c.first)
+	clear(c.latest)
 	c.moved.L = &c.mu
 	for _, s := range e.sources {
 		c.files = slices.Grow(c.files, len(s.names))

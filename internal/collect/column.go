@@ -104,7 +104,7 @@ func (b *block) values(w *window, l frame.Layout, at int64, check uint64, dst, s
 		}
 		if stamps != nil {
 			for i, value := range places[:n] {
-				stamps[i] = frame.Float(w.slice(int64(value)+8, w.end))
+				stamps[i] = frame.Stamp(w.slice(int64(value), w.end))
 			}
 			stamps = stamps[n:]
 		}

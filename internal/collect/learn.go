@@ -16,7 +16,7 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 	l := learner{collection: s.collection}
 	for ctx.Err() == nil {
 		at := f.column.end
-		if w.limit-at <= 4 {
+		if !frame.More(at, w.limit) {
 			return nil, nil
 		}
 		_, damage, err := w.entry(f.column.layout, at)
@@ -42,7 +42,7 @@ func (s *scanner) readNew(ctx context.Context, f *file) (*format.Damage, error) 
 func (s *scanner) learnWindow(f *file, l *learner) {
 	defer l.share()
 	w := s.window
-	for at := f.column.end; at+5 <= w.end; at = f.column.end {
+	for at := f.column.end; frame.More(at, w.end); at = f.column.end {
 		e, damage := f.column.layout.At(w.slice(at, w.end), at, w.limit)
 		if damage != nil || e.End == 0 || e.End > w.end {
 			return
@@ -60,7 +60,7 @@ func (s *scanner) learnWindow(f *file, l *learner) {
 		f.column.add(e, id, keyPrint(uint32(e.KeyTo-e.Key), last))
 		s.values = append(s.values, frame.Float(last[len(last)-8:]))
 		if s.stamps != nil {
-			s.stamps = append(s.stamps, frame.Float(w.slice(e.Value+8, e.End)))
+			s.stamps = append(s.stamps, frame.Stamp(w.slice(e.Value, e.End)))
 		}
 	}
 }

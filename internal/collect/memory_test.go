@@ -166,11 +166,16 @@ func TestWarmScrapeAllocations(t *testing.T) {
 			}
 			files[fmt.Sprintf("%s_%d-0.db", prefix, process)] = image(all...)
 		}
+		var timed []stampedEntry
+		for i := range entries {
+			timed = append(timed, stampedEntry{pythonKey("recent", "recent", fmt.Sprintf(`{"l": "%d"}`, i), "Help."), 1, 1})
+		}
+		files["gauge_mostrecent_1.db"] = pythonImage(stamped, timed...)
 		e, w := collect.New(inDir(t, files)), exposition.NewWriter(io.Discard)
 		scrape := func() {
 			s, err := e.Collect(t.Context())
 			must(t, err)
-			w.Reset(io.Discard)
+			w.Begin(io.Discard, exposition.Text)
 			must(t, w.Snapshot(s, s.Layout.Families))
 			must(t, w.Flush())
 			s.Release()

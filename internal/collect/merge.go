@@ -14,7 +14,7 @@ func (c *collection) merge(f *file, values, stamps []float64) {
 		c.retain(f)
 	}
 	if len(values) != f.column.n {
-		return // the collection was cut short, and fails
+		return // the collection was cut short, and fails; of a file that failed there are none
 	}
 	into := c.table.AppendInitial(c.snapshot.values)
 	c.snapshot.values = into
@@ -41,9 +41,6 @@ func (c *collection) merge(f *file, values, stamps []float64) {
 // mergeRecent merges values by their timestamps, of which there may be none. The
 // first of two files wins that say the same time.
 func (c *collection) mergeRecent(into []float64, id series.ID, values, stamps []float64) {
-	if c.latest == nil {
-		c.latest = map[series.ID]float64{}
-	}
 	for i, value := range values {
 		latest := c.latest[id]
 		if i < len(stamps) && stamps[i] > latest {
@@ -57,9 +54,6 @@ func (c *collection) mergeRecent(into []float64, id series.ID, values, stamps []
 // mergeMixed is [series.Merge] for a directory where files of different kinds
 // name the same series: the first file that names it decides on the rule.
 func (c *collection) mergeMixed(rule discover.Rule, into []float64, id series.ID, values, stamps []float64) {
-	if c.first == nil {
-		c.first = map[series.ID]discover.Rule{}
-	}
 	for i := range values {
 		by := rule
 		if c.table.Mixed(id) {

@@ -147,7 +147,7 @@ func (s *store) bounds() []string {
 // keysOf returns the keys of the entries that are wholly in head.
 func keysOf(l frame.Layout, head []byte, used int64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for at := int64(frame.HeaderSize); at+4 <= int64(len(head)); {
+		for at := int64(frame.HeaderSize); frame.More(at, int64(len(head))); {
 			e, damage := l.At(head[at:], at, used)
 			if damage != nil || e.End == 0 || e.KeyTo > int64(len(head)) || !yield(head[e.Key:e.KeyTo]) {
 				return

@@ -47,7 +47,7 @@ func Walk(path string, want discover.Format, visit func(Entry) error) error {
 	}
 	layout := form.Layout
 	var damage *format.Damage
-	for at := int64(frame.HeaderSize); w.limit-at > 4; {
+	for at := int64(frame.HeaderSize); frame.More(at, w.limit); {
 		var e frame.Entry
 		if e, damage, err = w.entry(layout, at); err != nil {
 			return err
@@ -60,7 +60,7 @@ func Walk(path string, want discover.Format, visit func(Entry) error) error {
 			entry.Key = bytes.TrimRight(entry.Key, " ")
 		}
 		if layout.Stamped {
-			entry.Stamp = frame.Float(w.slice(e.Value+8, e.End))
+			entry.Stamp = frame.Stamp(w.slice(e.Value, e.End))
 		}
 		if err := visit(entry); err != nil {
 			return err

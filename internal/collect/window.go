@@ -110,7 +110,7 @@ func (w *window) entry(l frame.Layout, at int64) (frame.Entry, *format.Damage, e
 // head returns the first bytes of the file, some of them at least if it has as
 // many; none if there cannot be an entry.
 func (w *window) head(some int64) ([]byte, error) {
-	if w.limit <= frame.HeaderSize+4 {
+	if !frame.More(frame.HeaderSize, w.limit) {
 		return nil, nil
 	}
 	if !w.holds(0, min(w.limit, some)) {

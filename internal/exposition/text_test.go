@@ -287,7 +287,7 @@ func TestWriterInParts(t *testing.T) {
 	w := exposition.NewWriter(nil)
 	for range 2 { // a Writer serves page after page
 		var to recorder
-		w.Reset(&to)
+		w.Begin(&to, exposition.Text)
 		if err := errors.Join(w.Snapshot(s, s.Layout.Families), w.Flush()); err != nil {
 			t.Fatal(err)
 		}
@@ -325,7 +325,7 @@ func TestWriterFails(t *testing.T) {
 			t.Errorf("write %d fails: there are %d", fail, len(to.writes))
 		}
 		var again recorder
-		w.Reset(&again)
+		w.Begin(&again, exposition.Text)
 		if err := errors.Join(w.Snapshot(s, s.Layout.Families), w.Flush()); err != nil {
 			t.Errorf("after write %d failed and Reset: %v", fail, err)
 		}

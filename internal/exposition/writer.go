@@ -7,9 +7,9 @@
 // family's length before the family, so that needs one family in memory.
 //
 // A series is the same in each format: no name depends on it, but those that
-// are not classic, if the client asks for them, and no series is there in one
-// format alone. What a format cannot show as the type that it is becomes
-// untyped.
+// are not classic, if the client asks for them. What a format cannot show as the
+// type that it is becomes untyped. docs/formats/exposition.md names the few series
+// that are in one format alone.
 package exposition
 
 import (
@@ -51,9 +51,6 @@ type Writer struct {
 func NewWriter(w io.Writer) *Writer {
 	return &Writer{to: w, buf: make([]byte, 0, bufferSize+4096)}
 }
-
-// Reset makes w start a new page in the text format.
-func (w *Writer) Reset(to io.Writer) { w.Begin(to, Text) }
 
 // Begin makes w start a new page, keeping its buffers unless a huge label or
 // family has blown them up.

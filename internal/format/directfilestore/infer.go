@@ -21,14 +21,14 @@ type Inference struct {
 }
 
 // Infer says what a metric is, for which there is no [Metadata], by its name
-// and by keys of its entries, as they stand in its files. The first of these
-// that holds, decides:
+// and by keys of its entries, as they stand in its files:
 //
-//	some key has le=sum                           histogram, summed
-//	some key has quantile=count or quantile=sum   summary, summed
-//	some key has a label pid                      gauge, kept apart by pid
-//	the name ends in _total                       counter, summed
+//	a key has le=sum                           histogram, summed
+//	a key has quantile=count or quantile=sum   summary, summed
+//	else some key has a label pid              gauge, kept apart by pid
+//	else the name ends in _total               counter, summed
 //
+// Of the first two the first key decides that says either, and in it the first label.
 // A histogram or summary with a label pid is kept apart by it. The client keeps
 // the label pid for itself. The others are guesses, though good ones: a counter
 // may have a label le, and nothing keeps an application from taking the largest
@@ -69,9 +69,9 @@ func classify(raw []byte) (typ discover.Type, apart bool) {
 			label, rest = rest[:n], rest[n+1:]
 		}
 		switch {
-		case string(label) == "le=sum":
+		case typ == discover.Untyped && string(label) == "le=sum":
 			typ = discover.Histogram
-		case string(label) == "quantile=count", string(label) == "quantile=sum":
+		case typ == discover.Untyped && (string(label) == "quantile=count" || string(label) == "quantile=sum"):
 			typ = discover.Summary
 		case bytes.HasPrefix(label, pidEquals):
 			apart = true

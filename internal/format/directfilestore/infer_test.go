@@ -42,6 +42,8 @@ func TestInfer(t *testing.T) {
 		{"histogram with labels", "m", []string{"a=1&le=%2BInf&z=1 ", "a=1&le=sum&z=1 "}, histogram},
 		{"histogram whose name ends in _total", "m_total", []string{"le=sum "}, histogram},
 		{"histogram by process", "m", []string{"le=1&pid=7 ", "le=sum&pid=7 "}, apartHistogram},
+		{"of two types the first", "m", []string{"quantile=sum ", "le=sum "}, summary},
+		{"of two types the first label", "m", []string{"le=sum&quantile=sum "}, histogram},
 		{"buckets alone", "m", []string{"le=1 "}, unknown},
 		{"longer value", "m", []string{"le=sum2 "}, unknown},
 		{"longer name", "m", []string{"ale=sum "}, unknown},

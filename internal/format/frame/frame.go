@@ -86,6 +86,10 @@ func Used(header []byte) int64 {
 	return max(HeaderSize, int64(binary.LittleEndian.Uint32(header)))
 }
 
+// More reports whether there can be an entry at offset at of a file that is read up
+// to a limit: a few bytes are none.
+func More(at, limit int64) bool { return limit-at > lengthSize }
+
 // ValueOffset returns where the value of the entry at offset at lies, given
 // the length that the entry begins with and the [Layout.Slack].
 func ValueOffset(at int64, length uint32, slack int64) int64 {
@@ -106,8 +110,7 @@ type Entry struct {
 // unless used ends before. It returns the zero Entry at the end of the data,
 // and a [format.Damage] if the entry would pass it.
 func (l Layout) At(head []byte, at, used int64) (Entry, *format.Damage) {
-	left := used - at
-	if left <= lengthSize {
+	if !More(at, used) {
 		return Entry{}, nil
 	}
 	length := binary.LittleEndian.Uint32(head)
@@ -125,7 +128,7 @@ func (l Layout) At(head []byte, at, used int64) (Entry, *format.Damage) {
 	value := ValueOffset(at, length, l.Slack())
 	end := value + l.ValueSize()
 	if end > used {
-		return Entry{}, damage(at, "entry of %d bytes passes the end of the data, %d bytes away", end-at, left)
+		return Entry{}, damage(at, "entry of %d bytes passes the end of the data, %d bytes away", end-at, used-at)
 	}
 	key := at + lengthSize
 	return Entry{Key: key, KeyTo: key + int64(length), Value: value, End: end}, nil
@@ -135,6 +138,9 @@ func (l Layout) At(head []byte, at, used int64) (Entry, *format.Damage) {
 func Float(b []byte) float64 {
 	return math.Float64frombits(binary.LittleEndian.Uint64(b))
 }
+
+// Stamp returns the timestamp behind the value whose bytes b starts with.
+func Stamp(b []byte) float64 { return Float(b[valueSize:]) }
 
 // Cut is the damage of a file that says it holds more than it has.
 func Cut(used, size int64) *format.Damage {

@@ -619,7 +619,7 @@ func TestSystemdSocketOfAnotherKind(t *testing.T) {
 	cmd.Env = environment()
 	cmd.ExtraFiles = []*os.File{file}
 	out, err := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(string(out), "error: systemd sockets: ") {
+	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(string(out), "error: --web.systemd-socket (GME_WEB_SYSTEMD_SOCKET): systemd sockets: ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

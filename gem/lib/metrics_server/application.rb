@@ -9,6 +9,10 @@ module MetricsServer
   # them, and under which name. Names are the same in every run (puma_0, not a
   # pid), because files and, of gauges, series are named after them.
   class Application
+    MOVED = 'Metrics server: the application has set multiprocess_files_dir of the Prometheus client to %<dir>s, but ' \
+            'its metrics belong into %<ours>s, where they are wiped at the start, and served. Remove the setting, ' \
+            'and that of pid_provider: this gem makes both. Another directory is set as prometheus_multiproc_dir.'
+
     attr_reader :directory
 
     def initialize(config, env: ENV)
@@ -24,7 +28,7 @@ module MetricsServer
 
       require 'prometheus/client'
       target = Target.named(target)
-      use(MetricsDirectory.new(@config.metrics_dir(target)))
+      use(MetricsDirectory.new(@config.metrics_dir(target)), target)
       @target = target
       write_to(@directory.path)
     end
@@ -41,7 +45,24 @@ module MetricsServer
     # To be called in a worker that Puma forked, with its number.
     def worker_started(number)
       @worker = number
-      ::Prometheus::Client.reinitialize_on_pid_change if @target
+      return unless @target
+
+      @directory.disclaim
+      ::Prometheus::Client.reinitialize_on_pid_change
+      check_client
+    end
+
+    # To be called when the application is loaded. It may have told the client
+    # itself where to write, as it had to without us: then the page is empty, or
+    # has what earlier runs left. One of the processes says so, once.
+    def check_client
+      return if @checked || !@target || @worker.to_i.positive?
+
+      dir = ::Prometheus::Client.configuration.multiprocess_files_dir.to_s
+      return if File.identical?(dir, @directory.path)
+
+      @checked = true
+      @config.log.warn(format(MOVED, dir: dir, ours: @directory.path))
     end
 
     # For a forked server: it does not count as a user of the directory.
@@ -59,15 +80,45 @@ module MetricsServer
     def process_name
       case @target&.name
       when 'puma' then "puma_#{@worker || 'master'}"
-      when 'sidekiq' then ['sidekiq', *@env['SIDEKIQ_WORKER_ID']].reject(&:empty?).join('_')
+      when 'sidekiq' then sidekiq_name
       else "process_#{Process.pid}"
       end
     end
 
     private
 
-    def use(directory)
+    # A process that a job forked has a name of its own: what it sets a gauge to
+    # would else be its parent's. The client asks in the middle of the job.
+    def sidekiq_name
+      take_name_of_fork unless @named == Process.pid
+      @name
+    end
+
+    def take_name_of_fork
+      @named = Process.pid
+      @directory.disclaim
+      @name = @directory.take_name(numbered("#{@own_name}_fork"))
+    rescue SystemCallError, IOError # no directory any more, or no more open files
+      @name = "process_#{@named}"
+    end
+
+    # With an id from whoever started several processes it is as GitLab has it.
+    # Otherwise they number themselves, whoever comes first.
+    def take_sidekiq_name(directory)
+      id = @env['SIDEKIQ_WORKER_ID'].to_s
+      given = "sidekiq_#{id}" unless id.empty?
+      taken = directory.take_name(given ? [given] : numbered('sidekiq'))
+      @named = Process.pid
+      @name = @own_name = given || taken
+    end
+
+    def numbered(name)
+      (0..).lazy.map { |number| number.zero? ? name : "#{name}_#{number}" }
+    end
+
+    def use(directory, target)
       directory.use(wipe: !clustered_sidekiq?)
+      take_sidekiq_name(directory) if target.name == 'sidekiq'
       @directory = directory
     rescue SystemCallError => e
       raise Error, "the metrics directory #{directory.path} cannot be used (#{e.message}). Let this user write " \

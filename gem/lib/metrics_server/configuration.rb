@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'logger'
+require 'metrics_server/application_log'
 require 'metrics_server/boolean'
 require 'metrics_server/exporter_settings'
 require 'metrics_server/settings_file'
@@ -75,6 +76,11 @@ module MetricsServer
       @logger || (defined?(::Rails.logger) && ::Rails.logger) || (@default_logger ||= Logger.new($stderr))
     end
 
+    # Where this gem says what it has to say: in that logger, safely.
+    def log
+      @log ||= ApplicationLog.new { logger }
+    end
+
     # The settings of a target's server. Raises SettingsError, whose message
     # names the wrong setting.
     def settings(target)
@@ -96,7 +102,7 @@ module MetricsServer
       unknown = keys.map { |key| "#{place}.#{key}" } - @unknown
       @unknown.concat(unknown)
       unknown.each do |name|
-        logger.warn("#{config_file}: #{name} is unknown and ignored; known are #{ExporterSettings::KEYS.join(', ')}")
+        log.warn("#{config_file}: #{name} is unknown and ignored; known are #{ExporterSettings::KEYS.join(', ')}")
       end
     end
 

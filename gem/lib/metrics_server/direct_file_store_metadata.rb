@@ -34,7 +34,7 @@ module MetricsServer
         replace(path, JSON.generate(document(registry)))
         true
       rescue StandardError => e
-        (logger || default_logger).warn(trouble(e))
+        tell(trouble(e), logger)
         false
       end
 
@@ -93,6 +93,13 @@ module MetricsServer
       def trouble(error)
         "Metrics server: the metadata of metrics cannot be written: #{error.message.lines.first&.chomp} " \
           "(#{error.class}). Without it, types are guessed, and what cannot be is untyped."
+      end
+
+      # A logger that raises is no reason to do so here.
+      def tell(trouble, logger)
+        (logger || default_logger).warn(trouble)
+      rescue StandardError
+        nil
       end
 
       def default_logger

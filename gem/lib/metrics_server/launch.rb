@@ -7,10 +7,22 @@ require 'metrics_server/child'
 
 module MetricsServer
   # Starts the server of one target, in each of the ways there are. All return a
-  # Child and raise SystemCallError when there is nothing to start.
+  # Child, and raise Error, which says what to do, when there is nothing to start.
   class Launch
     PROGRAM = 'gitlab-metrics-exporter'
     PROBES = 'self,mmap,mmap_stats'
+
+    # What our settings decide, also by silence: the application's environment
+    # must not move the server away from where we, and Prometheus, ask for it.
+    DECIDED = %w[GME_WEB_LISTEN_ADDRESS GME_WEB_SYSTEMD_SOCKET GME_CERT_FILE GME_CERT_KEY GME_LOG_FILE].freeze
+
+    ADVICE = {
+      Errno::ENOENT => 'Install it (rake "gitlab:metrics_exporter:install[dir]") and put dir/bin on the PATH of the ' \
+                       'application, or %s.',
+      Errno::EACCES => 'Let the user that runs the application read its directory and execute it, or %s.'
+    }.freeze
+    OTHER_ADVICE = 'If that does not pass, %s.'
+    RUBY_INSTEAD = 'unset GITLAB_GOLANG_METRICS_SERVER to run the Ruby server'
 
     # config: a Configuration. settings: the target's ExporterSettings.
     def initialize(target, metrics_dir:, config:, settings:)
@@ -23,12 +35,18 @@ module MetricsServer
     # The Go server. path: the directory of its program, nil for the PATH.
     def go(path: nil)
       make_log_directory
-      Child.spawn(go_environment, path ? File.join(path.to_s, PROGRAM) : PROGRAM)
+      program = path ? File.join(path.to_s, PROGRAM) : PROGRAM
+      Child.spawn(DECIDED.to_h { |name| [name, nil] }.merge(go_environment), program)
+    rescue SystemCallError => e
+      raise Error, "#{e.message}. #{format(ADVICE.fetch(e.class, OTHER_ADVICE), RUBY_INSTEAD)}"
     end
 
     # The Ruby server, as a program.
     def ruby(wipe_metrics_dir: false)
       Child.spawn(ruby_environment(wipe_metrics_dir), *ruby_command, chdir: @config.root.to_s) # where its log goes
+    rescue SystemCallError => e
+      raise Error, "#{e.message}. It is run in #{@config.root}: that must be the directory of the application, " \
+                   "and #{own_program}, if there is one, a program that can be run."
     end
 
     # The Ruby server, as a copy of this process. The block runs in the copy,
@@ -80,10 +98,13 @@ module MetricsServer
 
     # The application's own bin/metrics-server, where there is one.
     def ruby_command
-      own = File.join(@config.root, 'bin', 'metrics-server')
-      return [own] if File.executable?(own)
+      return [own_program] if File.executable?(own_program)
 
       [RbConfig.ruby, File.expand_path('../../exe/metrics-server', __dir__)]
+    end
+
+    def own_program
+      File.join(@config.root, 'bin', 'metrics-server')
     end
 
     def ruby_server(wipe, parent_pid)

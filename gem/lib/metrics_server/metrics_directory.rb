@@ -52,10 +52,28 @@ module MetricsServer
       lock(@claims[name] ||= open_lock(".#{name}.lock"))
     end
 
+    # Returns the first of these names that no other process has taken. It is
+    # this process's until that takes another, or ends.
+    def take_name(names)
+      @name&.close
+      names.find do |name|
+        @name = open_lock(".name.#{name}.lock")
+        lock(@name) || @name.close
+      end
+    end
+
+    # For a forked process that goes on to use the directory, but is not to keep
+    # others from running the server when its parent has ended.
+    def disclaim
+      @claims&.each_value(&:close)
+      @claims = nil
+    end
+
     # For a forked process that is not to keep locks when its parent has ended.
     def forget
-      [@use, *@claims&.values].each { |file| file&.close }
-      @use = @claims = nil
+      disclaim
+      [@use, @name].each { |file| file&.close }
+      @use = @name = nil
     end
 
     private

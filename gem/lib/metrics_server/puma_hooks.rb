@@ -13,33 +13,42 @@ module MetricsServer
 
     def install
       MetricsServer.guard { MetricsServer.application.prepare('puma') }
-      # A plugin's own method config would be given this object too, but Puma
-      # then loses the first setting of the file.
-      @launcher.config.configure { |_, file, _| install_in(file) }
-      on(@launcher.events, :after_booted, :on_booted) { start }
-      on(@launcher.events, :after_stopped, :on_stopped) { stop }
+      MetricsServer.guard { install_hooks }
     end
 
     private
 
+    # Puma calls the hooks of the command line before those of the file. Ours
+    # must come first: where one of the application's touches a metric, the client
+    # opens the files of the worker, under the name that the worker has then.
+    # (A plugin's own method config would be given the file's, too late, and Puma
+    # then loses the first setting of the file.)
+    def install_hooks
+      @launcher.config.configure { |command_line, _, _| install_in(command_line) }
+      on(@launcher.events, :after_booted, :on_booted) { start }
+      on(@launcher.events, :after_stopped, :on_stopped) { stop }
+    end
+
     # The event before a restart is fired before phased ones too; this is not.
-    def install_in(file)
-      on(file, :before_restart, :on_restart) { stop }
-      on(file, :before_worker_boot, :on_worker_boot) { |number| worker_started(number) } if clustered?
+    def install_in(options)
+      on(options, :before_restart, :on_restart) { stop }
+      on(options, :before_worker_boot, :on_worker_boot) { |number| worker_started(number) } if clustered?
     end
 
     # Called again after a phased restart.
     def start
       MetricsServer.guard { MetricsServer.start_for_puma if wanted? }
+      MetricsServer.guard { MetricsServer.application.check_client unless clustered? } # else a worker does
     end
 
     def wanted?
       MetricsServer.config.environment != 'test' && MetricsServer.settings('puma').enabled
     end
 
-    # Puma may call this in a signal handler, where no lock can be taken.
+    # Puma may call this in a signal handler, where no lock can be taken. What a
+    # thread raises may end the application, hence two guards.
     def stop
-      Thread.new { MetricsServer.stop }.join
+      MetricsServer.guard { Thread.new { MetricsServer.guard { MetricsServer.stop } }.join }
     end
 
     def worker_started(number)

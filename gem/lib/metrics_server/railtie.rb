@@ -12,6 +12,8 @@ module MetricsServer
 
     rake_tasks { load File.expand_path('tasks/metrics_exporter.rake', __dir__) }
 
+    config.after_initialize { MetricsServer.guard { MetricsServer.application.check_client } }
+
     initializer 'metrics_server.prepare', before: :load_config_initializers do
       if defined?(::Sidekiq::CLI)
         require 'metrics_server/sidekiq_hooks'

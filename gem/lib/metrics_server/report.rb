@@ -7,36 +7,42 @@ module MetricsServer
   # with what to do about it; the attempts that follow are silent until the
   # server has run well again.
   class Report
-    def initialize(target, settings:, health:, logger:)
+    OWN_MESSAGE = 'Its own message, on standard error or in its log file, says why.'
+
+    # log: an ApplicationLog, which never raises.
+    def initialize(target, settings:, health:, log:)
       @target = target
       @title = "#{target.title} metrics server"
       @settings = settings
       @health = health
-      @logger = logger
-      @troubled = false
+      @log = log
+      @troubled = @hung = false
     end
 
     def starting(pid)
-      @logger.info("Starting #{@title} with pid #{pid}") unless @troubled
+      @hung = false
+      @log.info("Starting #{@title} with pid #{pid}") unless @troubled
     end
 
     # The server ended, fate says how; failures counts starts in a row after
     # which it did not run well.
     def ended(fate, failures:)
-      return trouble("ends soon after each start (#{fate || 'unknown status'}).", cause) if failures > 1
+      return trouble(*what_recurs(fate)) if failures > 1
 
-      @logger.warn("#{@title} terminated, restarting... (#{fate || 'unknown status'})")
+      @log.warn("#{@title} terminated, restarting... (#{fate || 'unknown status'})")
     end
 
     # It could not even be started.
     def not_started(error)
-      trouble("cannot be started: #{error.message}.", error.is_a?(Errno::ENOENT) ? missing_program : '')
+      trouble("cannot be started: #{error.message.delete_suffix('.')}.")
     end
 
+    # It is about to be ended by us.
     def hung(pid)
+      @hung = true
       return if @troubled
 
-      @logger.error("#{@title} does not answer on #{@settings.url}, replacing it (pid #{pid})")
+      @log.error("#{@title} does not answer on #{@settings.url}, replacing it (pid #{pid})")
     end
 
     # It has run well for a while.
@@ -44,41 +50,39 @@ module MetricsServer
       return unless @troubled
 
       @troubled = false
-      @logger.info("#{@title} runs again, with pid #{pid}")
+      @log.info("#{@title} runs again, with pid #{pid}")
     end
 
     def run_elsewhere
-      @logger.info("#{@title} is run by another process of this application; taking over when that ends")
+      @log.info("#{@title} is run by another process of this application; taking over when that ends")
     end
 
     def gave_up(error)
-      @logger.error("#{@title} is no longer supervised, which is a mistake in this gem: " \
-                    "#{error.full_message(highlight: false)}")
+      @log.error("#{@title} is no longer supervised, which is a mistake in this gem: " \
+                 "#{error.full_message(highlight: false)}")
     end
 
     private
 
-    def trouble(what, advice)
+    # What it does again and again, and what to do about that.
+    def what_recurs(fate)
+      return ["does not answer on #{@settings.url}, however often it is replaced.", OWN_MESSAGE] if @hung
+
+      ["ends soon after each start (#{fate || 'unknown status'}).", cause]
+    end
+
+    def trouble(what, advice = '')
       return if @troubled
 
       @troubled = true
-      @logger.error("#{[@title, what, advice].join(' ').strip} It is tried again, with pauses of up to " \
-                    "#{Backoff::LONGEST.to_i} s, and without further messages; the application is not affected.")
+      @log.error("#{[@title, what, advice].join(' ').strip} It is tried again, with pauses of up to " \
+                 "#{Backoff::LONGEST.to_i} s, and without further messages; the application is not affected.")
     end
 
     def cause
-      return taken_port if @health.port_taken?
+      return OWN_MESSAGE unless @health.port_taken?
 
-      'Its own message, on standard error or in its log file, says why.'
-    end
-
-    def taken_port
       "Another program listens on #{@settings.url}: end that, or change monitoring.#{@target.exporter}.port."
-    end
-
-    def missing_program
-      'Install it (rake "gitlab:metrics_exporter:install[dir]") and put dir/bin on the PATH of the application, ' \
-        'or unset GITLAB_GOLANG_METRICS_SERVER to run the Ruby server.'
     end
   end
 end

@@ -12,15 +12,19 @@ module MetricsServer
     # To be called while the application boots, before it touches a metric.
     def self.install
       MetricsServer.guard { MetricsServer.application.prepare('sidekiq') }
-      ::Sidekiq.configure_server { |config| config.on(:startup) { start } }
+      MetricsServer.guard { ::Sidekiq.configure_server { |config| config.on(:startup) { start } } }
+    end
+
+    def self.start
+      MetricsServer.guard { supervise if wanted? }
+      MetricsServer.guard { MetricsServer.application.check_client }
     end
 
     # sidekiq-cluster runs the server for its processes.
-    def self.start
-      return if MetricsServer.application.clustered_sidekiq?
-
-      MetricsServer.guard { supervise if MetricsServer.settings('sidekiq').enabled }
+    def self.wanted?
+      !MetricsServer.application.clustered_sidekiq? && MetricsServer.settings('sidekiq').enabled
     end
+    private_class_method :wanted?
 
     def self.supervise
       config = MetricsServer.config

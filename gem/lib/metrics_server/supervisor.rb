@@ -36,7 +36,10 @@ module MetricsServer
 
     # Returns at once.
     def start
-      @thread = Thread.new { run }
+      @thread = Thread.new do
+        Thread.current.abort_on_exception = Thread.current.report_on_exception = false
+        run
+      end
       self
     end
 
@@ -52,11 +55,12 @@ module MetricsServer
       @thread&.join(Child::GRACE)
     end
 
-    # What the thread does.
+    # What the thread does. Nothing leaves it: with Thread.abort_on_exception the
+    # application would end.
     def run
       wait_for_claim
       run_once until @stopping
-    rescue StandardError => e
+    rescue StandardError, ScriptError => e
       @report.gave_up(e)
     ensure
       @child&.stop
@@ -82,17 +86,18 @@ module MetricsServer
       rest(pause)
     end
 
+    # Only that: once there is a process, nothing may make us forget it.
     def launch
       @child = @launch.call
-      @report.starting(@child.pid)
-      @child
-    rescue StandardError => e
-      @report.not_started(e)
+    rescue StandardError, ScriptError => e
       @child = nil
+      @report.not_started(e)
+      nil
     end
 
     # Returns when the child has ended, or is to: when it answered last, if ever.
     def watch(started)
+      @report.starting(@child.pid)
       answered = nil
       while rest_while_alive(answered ? CHECK_EVERY : TICK)
         answered = @clock.now if @health.answers?

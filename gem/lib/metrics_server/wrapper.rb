@@ -55,7 +55,7 @@ module MetricsServer
     # Starts a server and returns its pid. path is the directory of the Go
     # server's program; options that only the Ruby server knows are ignored for
     # the Go server, and the other way round. Raises RuntimeError for an unknown
-    # target, SettingsError, and SystemCallError when there is no program.
+    # target, SettingsError, and Error when there is no program.
     def spawn(target, metrics_dir:, path: config.binary_dir, **options)
       return spawn_ruby_server(target, metrics_dir: metrics_dir, **options) unless config.golang_server?
 
@@ -104,8 +104,8 @@ module MetricsServer
     # logged.
     def guard
       yield
-    rescue StandardError, LoadError => e
-      config.logger.error("Metrics server: #{e.message}#{" (#{e.class})" unless e.is_a?(Error)}")
+    rescue StandardError, ScriptError => e
+      config.log.error("Metrics server: #{e.message}#{" (#{e.class})" unless e.is_a?(Error)}")
       nil
     end
 
@@ -114,7 +114,7 @@ module MetricsServer
     def supervisors
       return @supervisors if @supervisors
 
-      at_exit { stop }
+      at_exit { guard { stop } }
       @supervisors = {}
     end
 
@@ -122,7 +122,7 @@ module MetricsServer
       settings = config.settings(target)
       launch = Launch.new(target, metrics_dir: client_dir, config: config, settings: settings)
       health = HealthCheck.new(settings)
-      report = Report.new(target, settings: settings, health: health, logger: config.logger)
+      report = Report.new(target, settings: settings, health: health, log: config.log)
       Supervisor.new(health: health, report: report, claim: claim(target)) { start.call(launch) }
     end
 

@@ -74,6 +74,32 @@ RSpec.describe 'A Rails application run in other ways' do
     end
   end
 
+  context "with the application's own hook for the boot of a worker" do
+    let(:hook) { 'public_send(respond_to?(:before_worker_boot) ? :before_worker_boot : :on_worker_boot)' }
+
+    it 'has given the worker its name before that touches a metric' do
+      application.start_puma(more: "#{hook} { Shop::Metrics::HEAP.set({}, 7) }\n")
+      application.wait_for_web_exporter
+      pids = []
+      wait_until("both workers have set the gauge, not #{pids}") do
+        page = application.metrics(application.web_exporter_port)
+        pids = page.scan(/^shop_ruby_heap_live_slots\{pid="(.*?)"\}/).flatten.uniq
+        pids.grep(/puma_\d/).size == 2 || pids.include?('puma_master')
+      end
+      expect(pids).to contain_exactly('puma_0', 'puma_1')
+    end
+  end
+
+  context 'with variables of the Go server in its environment' do
+    let(:environment) { { GME_WEB_LISTEN_ADDRESS: "unix://#{tmp}/socket", GME_CERT_FILE: '/none' } }
+
+    it 'is served where its settings say' do
+      application.start_puma
+      application.wait_for_web_exporter
+      expect(application.log('puma')).not_to include('ERROR')
+    end
+  end
+
   context 'with rails server' do
     it 'is served under the same names' do
       application.start_rails_server
@@ -113,6 +139,13 @@ RSpec.describe 'A Rails application run in other ways' do
     application.signal(:TERM, second)
     application.reap(second)
     wait_until('Sidekiq has no server any more') { application.sidekiq_exporter.nil? }
+  end
+
+  it 'keeps several Sidekiq processes apart that have no number' do
+    application.start_redis
+    2.times { application.start_sidekiq(id: nil) }
+    files = Dir.children("#{tmp}/metrics/sidekiq").grep(/\.db\z/)
+    expect(files.map { |name| name[/sidekiq\w*-\d+/] }.uniq).to contain_exactly('sidekiq-0', 'sidekiq_1-0')
   end
 
   def place_orders(count)

@@ -52,6 +52,19 @@ RSpec.describe 'The Railtie' do
     expect(Dir.children(tmp)).to include(/\Acounter_process_\d+-0\.db\z/)
   end
 
+  it 'says that an application which has the client write elsewhere should not' do
+    [tmp, "#{tmp}/other"].each { |dir| FileUtils.mkdir_p(dir) }
+    output = ruby(<<~RUBY, prometheus_multiproc_dir: tmp, RAILS_LOG_LEVEL: 'warn')
+      require './config/application'
+      MetricsServer.application.prepare('puma')
+      Rails.application.initializer('own', after: :load_config_initializers) do
+        Prometheus::Client.configuration.multiprocess_files_dir = '#{tmp}/other'
+      end
+      Rails.application.initialize!
+    RUBY
+    expect(output.scan("multiprocess_files_dir of the Prometheus client to #{tmp}/other, but").size).to eq(1)
+  end
+
   it 'leaves an application without gitlab.yml alone' do
     expect(ruby(<<~RUBY, GITLAB_CONFIG: File.join(tmp, 'none.yml'))).to eq("false false\n")
       require './config/environment'

@@ -21,6 +21,14 @@ RSpec.describe 'The life of metrics-server' do
       expect(server.output).to eq('')
     end
 
+    it 'does not mention the health checks of those who supervise the server' do
+      server(settings: { log_enabled: true }).start
+      expect(server.get('/-/healthy').code).to eq('404')
+      server.get('/other')
+      wait_until('the request is logged') { server.log.include?('GET /other HTTP/1.1" 404') }
+      expect(server.log).not_to include('healthy')
+    end
+
     it 'is nowhere when it is off' do
       server.start.get
       server.signal('TERM')

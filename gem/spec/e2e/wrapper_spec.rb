@@ -110,7 +110,7 @@ RSpec.describe 'The wrapper' do
 
   it 'raises where there is no program' do
     expect { wrapper(golang: true).start(:spawn, 'puma', metrics_dir: metrics_dir, path: File.join(tmp, 'nowhere')) }
-      .to raise_error(/Errno::ENOENT/)
+      .to raise_error(%r{nowhere/gitlab-metrics-exporter\. Install it .*MetricsServer::Error})
   end
 
   it 'raises for a wrong setting, by its name' do

@@ -35,9 +35,9 @@ class ExampleApplication
     wait_until('Redis listens') { Ports.open?(redis_port) }
   end
 
-  # Returns when it answers requests.
-  def start_puma
-    @puma = start('puma', 'bundle', 'exec', 'puma', '-C', 'config/puma.rb')
+  # Returns when it answers requests. more: Ruby code at the end of its configuration.
+  def start_puma(more: nil)
+    @puma = start('puma', 'bundle', 'exec', 'puma', '-C', more ? puma_configuration(more) : 'config/puma.rb')
     wait_until("Puma answers\n#{log('puma')}", within: BOOT) { Http.ok?(port) }
   end
 
@@ -47,10 +47,10 @@ class ExampleApplication
     wait_until("Puma answers\n#{log('puma')}", within: BOOT) { Http.ok?(port) }
   end
 
-  # Returns its pid when it has loaded the application. Several may run at once.
+  # Returns its pid when it has loaded the application. Several may run at once; nil: without a number.
   def start_sidekiq(id: 0)
-    log = "sidekiq#{id}"
-    sidekiqs << start(log, 'bundle', 'exec', 'sidekiq', '-C', 'config/sidekiq.yml', 'SIDEKIQ_WORKER_ID' => id.to_s)
+    log = "sidekiq#{id || "_unnumbered#{sidekiqs.size}"}"
+    sidekiqs << start(log, 'bundle', 'exec', 'sidekiq', '-C', 'config/sidekiq.yml', 'SIDEKIQ_WORKER_ID' => id&.to_s)
     wait_until("Sidekiq is up\n#{log(log)}", within: BOOT) { log(log).include?('Booted Rails') }
     sidekiqs.last
   end
@@ -143,6 +143,11 @@ class ExampleApplication
       'WEB_EXPORTER_PORT' => web_exporter_port.to_s, 'SIDEKIQ_EXPORTER_PORT' => sidekiq_exporter_port.to_s,
       'EXPORTER_LOG' => 'false', 'GITLAB_GOLANG_METRICS_SERVER' => golang.to_s,
       'PATH' => "#{PROGRAMS}:#{ENV.fetch('PATH')}", 'RUBYOPT' => nil }
+  end
+
+  def puma_configuration(more)
+    own = File.join(ROOT, 'config', 'puma.rb')
+    File.join(@tmp, 'puma.rb').tap { |file| File.write(file, "instance_eval(File.read(#{own.dump}))\n#{more}") }
   end
 
   def sidekiqs

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require 'logger'
+require 'stringio'
 require 'metrics_server/application'
 require 'metrics_server/configuration'
 require 'prometheus/client'
@@ -137,6 +139,71 @@ RSpec.describe MetricsServer::Application do
     end
   end
 
+  describe 'the name of a Sidekiq process' do
+    # A process with metrics in the directory, which lives until the example ends.
+    def sidekiq(id: nil)
+      told, tell = IO.pipe
+      others << Process.fork do
+        env['SIDEKIQ_WORKER_ID'] = id if id
+        application.prepare('sidekiq')
+        tell.puts(application.process_name)
+        sleep
+      ensure
+        Process.exit!(0)
+      end
+      tell.close
+      told.gets.chomp
+    ensure
+      told.close
+    end
+
+    let(:others) { [] }
+
+    after { others.each { |pid| Process.kill(:KILL, pid) && Process.wait(pid) } }
+
+    it 'is its own where several have no id' do
+      expect([sidekiq, sidekiq, sidekiq]).to eq(%w[sidekiq sidekiq_1 sidekiq_2])
+    end
+
+    it 'is given to the process that takes the place of another' do
+      2.times { sidekiq }
+      Process.kill(:KILL, others.first)
+      Process.wait(others.shift)
+      expect(sidekiq).to eq('sidekiq')
+    end
+
+    it 'is never that of one with an id, which is called after it whatever others do' do
+      expect([sidekiq(id: '1'), sidekiq, sidekiq, sidekiq(id: '1')]).to eq(%w[sidekiq_1 sidekiq sidekiq_2 sidekiq_1])
+    end
+
+    { nil => 'sidekiq', '3' => 'sidekiq_3' }.each do |id, name|
+      it "is not that of a process which a job of #{name} forks, so that each has its gauges" do
+        env['SIDEKIQ_WORKER_ID'] = id if id
+        in_a_process do
+          application.prepare('sidekiq')
+          gauge = Prometheus::Client::Registry.new.gauge(:jobs_left, 'help', {}, :all)
+          gauge.set({}, 1)
+          2.times { |number| in_a_process { gauge.set({}, 10 + number) } } # one after the other: one name
+          in_a_process { gauge.set({}, 12) && in_a_process { gauge.set({}, 20) } }
+        end
+        expect(page("#{tmp}/tmp/prometheus_multiproc_dir/sidekiq").scan(/^jobs_left\{pid="(.*?)"\} (\d+)/))
+          .to contain_exactly([name, '1'], ["#{name}_fork", '12'], ["#{name}_fork_1", '20'])
+      end
+    end
+
+    it 'is told by the process id where a fork can take none' do
+      application.prepare('sidekiq')
+      FileUtils.rm_rf(application.directory.path)
+      in_a_process { raise unless application.process_name == "process_#{Process.pid}" }
+      expect(application.process_name).to eq('sidekiq')
+    end
+  end
+
+  def page(dir = puma_dir)
+    require 'prometheus/client/formats/text'
+    Prometheus::Client::Formats::Text.marshal_multiprocess(dir)
+  end
+
   describe 'the files' do
     it 'are named after the master and the workers' do
       in_a_process do
@@ -175,11 +242,6 @@ RSpec.describe MetricsServer::Application do
       expect(files).to eq(%w[counter_puma_0-0.db])
       expect(page).to match(/^forks_total 20$/)
     end
-
-    def page
-      require 'prometheus/client/formats/text'
-      Prometheus::Client::Formats::Text.marshal_multiprocess(puma_dir)
-    end
   end
 
   describe '#worker_started' do
@@ -187,6 +249,36 @@ RSpec.describe MetricsServer::Application do
       expect(Prometheus::Client).not_to receive(:reinitialize_on_pid_change)
       application.worker_started(0)
       expect(application.process_name).to eq("process_#{Process.pid}")
+    end
+  end
+
+  describe '#check_client' do
+    let(:log) { StringIO.new }
+
+    before { config.logger = Logger.new(log) }
+
+    it 'says once, in one process, that the application has the client write elsewhere' do
+      application.prepare('puma')
+      client.multiprocess_files_dir = tmp
+      application.worker_started(1)
+      expect(log.string).to eq('')
+      application.worker_started(0)
+      application.check_client
+      expect(log.string.lines.size).to eq(1)
+      expect(log.string).to match(/WARN.* has set multiprocess_files_dir .* to #{tmp}, but .* into #{puma_dir},/)
+    end
+
+    it 'is content with the same directory by another name' do
+      application.prepare('sidekiq')
+      File.symlink(application.directory.path, "#{tmp}/link")
+      client.multiprocess_files_dir = "#{tmp}/link"
+      application.check_client
+      expect(log.string).to eq('')
+    end
+
+    it 'does nothing where nothing was prepared' do
+      application.check_client
+      expect(log.string).to eq('')
     end
   end
 

@@ -198,6 +198,11 @@ RSpec.describe MetricsServer::DirectFileStoreMetadata do
       expect(described_class.write(dir: nil, registry: registry, logger: logger)).to be(false)
     end
 
+    it 'does not raise when the logger does' do
+      broken = Logger.new(log, formatter: ->(*) { raise 'the formatter is broken' })
+      expect(described_class.write(dir: '/nonexistent', registry: registry, logger: broken)).to be(false)
+    end
+
     it 'says it where the gem says everything' do
       allow(MetricsServer).to receive(:config).and_return(Struct.new(:logger).new(logger))
       expect(described_class.write(dir: '/nonexistent', registry: registry)).to be(false)

@@ -115,13 +115,38 @@ RSpec.describe MetricsServer::Launch do
 
     it 'finds it on the PATH otherwise' do
       program("#{tmp}/bin", 'gitlab-metrics-exporter')
-      with_path("#{tmp}/bin:#{ENV.fetch('PATH')}") { started(launch(puma).go) }
+      with_environment('PATH' => "#{tmp}/bin:#{ENV.fetch('PATH')}") { started(launch(puma).go) }
       expect(said.first).to eq("#{tmp}/bin/gitlab-metrics-exporter 0")
     end
 
-    it 'raises when there is none' do
-      expect { launch(puma).go(path: tmp) }.to raise_error(Errno::ENOENT, /gitlab-metrics-exporter/)
-      with_path(tmp) { expect { launch(puma).go }.to raise_error(Errno::ENOENT, /gitlab-metrics-exporter/) }
+    it 'is not moved elsewhere by the environment of the application' do
+      program(tmp, 'gitlab-metrics-exporter')
+      foreign = { 'GME_WEB_LISTEN_ADDRESS' => ':9999', 'GME_WEB_SYSTEMD_SOCKET' => 'true', 'GME_CERT_FILE' => '/other',
+                  'GME_CERT_KEY' => '/other', 'GME_LOG_FILE' => '/other', 'GME_SERVER_PORT' => '9999' }
+      with_environment(foreign.merge('GME_WEB_ENABLE_OPENMETRICS' => 'true')) { started(launch(sidekiq).go(path: tmp)) }
+      variables = said.last.select { |name, _| name.start_with?('GME_') }
+      expect(variables).to eq(launch(sidekiq).go_environment.except('GOGC')
+                                             .merge('GME_WEB_ENABLE_OPENMETRICS' => 'true'))
+    end
+
+    it 'has the certificate and the log file of the settings, whatever the environment says' do
+      program(tmp, 'gitlab-metrics-exporter')
+      with_environment('GME_CERT_FILE' => '/other', 'GME_LOG_FILE' => '/other') do
+        started(launch(puma, tls).go(path: tmp))
+      end
+      expect(said.last).to include(launch(puma, tls).go_environment)
+    end
+
+    it 'says what to do when there is none' do
+      missing = raise_error(MetricsServer::Error, /gitlab-metrics-exporter\. Install it \(rake ".*install\[dir\]"\)/)
+      expect { launch(puma).go(path: tmp) }.to missing
+      with_environment('PATH' => tmp) { expect { launch(puma).go }.to missing }
+    end
+
+    it 'says what to do when it cannot be executed' do
+      FileUtils.touch("#{tmp}/gitlab-metrics-exporter")
+      expect { launch(puma).go(path: tmp) }
+        .to raise_error(MetricsServer::Error, %r{\APermission denied - #{tmp}/gitlab-metrics-exporter\. Let the user })
     end
 
     it 'makes the directory of the log file, and no other' do
@@ -139,12 +164,12 @@ RSpec.describe MetricsServer::Launch do
       expect(said.first).to eq("#{tmp}/gitlab-metrics-exporter 0")
     end
 
-    def with_path(path)
-      before = ENV.fetch('PATH')
-      ENV['PATH'] = path
+    def with_environment(variables)
+      before = variables.to_h { |name, _| [name, ENV.fetch(name, nil)] }
+      ENV.update(variables)
       yield
     ensure
-      ENV['PATH'] = before
+      ENV.update(before)
     end
   end
 
@@ -181,6 +206,14 @@ RSpec.describe MetricsServer::Launch do
     it 'tells it an absolute directory, because it runs in another' do
       started(launch(puma, metrics_dir: 'metrics').ruby)
       expect(said.last).to include('prometheus_multiproc_dir' => File.join(Dir.pwd, 'metrics'))
+    end
+
+    it 'says which program cannot be run, and never that the Go server is missing' do
+      File.write("#{tmp}/bin/metrics-server", "#!/no/such/ruby\n")
+      expect { launch(puma).ruby }
+        .to raise_error(MetricsServer::Error, %r{\ANo such file.*#{tmp}/bin/metrics-server, if there is one, a program})
+      config.root = "#{tmp}/nowhere"
+      expect { launch(puma).ruby }.to raise_error(MetricsServer::Error, %r{run in #{tmp}/nowhere: that must be})
     end
 
     it 'tells it to wipe the directory when asked' do

@@ -205,11 +205,67 @@ RSpec.describe MetricsServer::MetricsDirectory do
       expect(directory.use).to be(true)
     end
 
+    it 'is no longer kept by a forked process that disclaimed it' do
+      pid, worker = another_process do |other|
+        other.use
+        other.claim('puma')
+        read, write = IO.pipe
+        child = Process.fork do
+          other.disclaim
+          write.puts('disclaimed')
+          sleep
+        end
+        read.gets && child
+      end
+      others << Integer(worker)
+      expect(directory.claim('puma')).to be(false)
+      kill(pid)
+      expect(directory.claim('puma')).to be(true)
+      expect(directory.use).to be(false)
+    end
+
     it 'is given up when it is forgotten' do
       directory.claim('puma')
       directory.forget
       _, mine = another_process { |other| other.claim('puma') }
       expect(mine).to eq('true')
+    end
+  end
+
+  describe '#take_name' do
+    before { directory.create }
+
+    let(:names) { %w[sidekiq sidekiq_1 sidekiq_2] }
+
+    it 'gives each process a name of its own, and that of one that ended to the next' do
+      first, name = another_process { |other| other.take_name(names) }
+      expect(name).to eq('"sidekiq"')
+      _, name = another_process { |other| other.take_name(names) }
+      expect(name).to eq('"sidekiq_1"')
+      kill(first)
+      expect(directory.take_name(names)).to eq('sidekiq')
+      expect(described_class.new(path).take_name(names)).to eq('sidekiq_2')
+      expect(described_class.new(path).take_name(names)).to be_nil
+    end
+
+    it 'leaves the name of a parent alone' do
+      directory.take_name(names)
+      _, name = another_process { directory.take_name(names) }
+      expect(name).to eq('"sidekiq_1"')
+      expect(described_class.new(path).take_name(names)).to eq('sidekiq_2')
+    end
+
+    it 'gives the name back when it is forgotten' do
+      directory.take_name(names)
+      directory.forget
+      expect(described_class.new(path).take_name(names)).to eq('sidekiq')
+    end
+
+    it 'keeps no file open of names that others have' do
+      2.times { another_process { |other| other.take_name(names) } }
+      directory.take_name(names)
+      open = ObjectSpace.each_object(File).reject(&:closed?).map(&:path).grep(/#{Regexp.escape(path)}/)
+      expect(open.map { |file| File.basename(file) }).to eq(['.name.sidekiq_2.lock'])
     end
   end
 

@@ -2,6 +2,7 @@
 
 require 'logger'
 require 'stringio'
+require 'metrics_server/errors'
 require 'metrics_server/exporter_settings'
 require 'metrics_server/report'
 require 'metrics_server/target'
@@ -21,7 +22,7 @@ RSpec.describe MetricsServer::Report do
 
   def report_of(target)
     logger = Logger.new(log, formatter: ->(level, _, _, text) { "#{level} #{text}\n" })
-    described_class.new(target, settings: settings, health: health, logger: logger)
+    described_class.new(target, settings: settings, health: health, log: logger)
   end
 
   # What was logged since the last call.
@@ -65,19 +66,15 @@ RSpec.describe MetricsServer::Report do
     )
   end
 
-  it 'says what to do when the program is missing' do
-    report.not_started(Errno::ENOENT.new('gitlab-metrics-exporter'))
-    expect(said).to eq(
-      ['ERROR Puma metrics server cannot be started: No such file or directory - gitlab-metrics-exporter. ' \
-       'Install it (rake "gitlab:metrics_exporter:install[dir]") and put dir/bin on the PATH of the application, or ' \
-       "unset GITLAB_GOLANG_METRICS_SERVER to run the Ruby server. #{patience}"]
-    )
+  it 'passes on why it could not be started' do
+    report.not_started(MetricsServer::Error.new('It is not there. Install it.'))
+    expect(said).to eq(["ERROR Puma metrics server cannot be started: It is not there. Install it. #{patience}"])
   end
 
-  it 'passes on any other reason why it could not be started' do
-    report.not_started(Errno::EACCES.new('/opt/gitlab-metrics-exporter'))
+  it 'knows no advice when a process cannot be copied' do
+    report.not_started(Errno::ENOENT.new('fork(2)'))
     expect(said).to eq(
-      ["ERROR Puma metrics server cannot be started: Permission denied - /opt/gitlab-metrics-exporter. #{patience}"]
+      ["ERROR Puma metrics server cannot be started: No such file or directory - fork(2). #{patience}"]
     )
   end
 
@@ -121,6 +118,26 @@ RSpec.describe MetricsServer::Report do
     expect(said).to eq(
       ['ERROR Puma metrics server does not answer on http://localhost:8083, replacing it (pid 7)']
     )
+  end
+
+  it 'does not say of a server that it ends when it was ended for not answering' do
+    health[:port_taken?] = true
+    2.times do |n|
+      report.starting(7)
+      report.hung(7)
+      report.ended('signal 15', failures: n + 1)
+    end
+    expect(said.last).to eq('ERROR Puma metrics server does not answer on http://localhost:8083, however often it is ' \
+                            "replaced. Its own message, on standard error or in its log file, says why. #{patience}")
+  end
+
+  it 'knows one that ended by itself after another was ended for not answering' do
+    report.starting(7)
+    report.hung(7)
+    report.ended('signal 15', failures: 1)
+    report.starting(8)
+    report.ended('exit status 2', failures: 2)
+    expect(said.last).to include('ends soon after each start (exit status 2).')
   end
 
   it 'explains why it starts none' do

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'prometheus/client'
+require 'metrics_server/health_check'
 require 'metrics_server/ruby_server/application'
 
 RSpec.describe MetricsServer::RubyServer::Application do
@@ -30,10 +31,18 @@ RSpec.describe MetricsServer::RubyServer::Application do
     expect(counted(method: 'other', path: 'other', code: '404') { request('/', method: 'BREW') }).to eq(1)
   end
 
-  it 'collects garbage after each request, also for what is not found' do
-    %w[/metrics /none].each do |path|
-      expect { request(path) }.to(change { GC.stat(:major_gc_count) })
+  it 'collects garbage after each page, and after nothing else' do
+    app
+    expect(GC).to receive(:start).once
+    %w[/metrics /none /-/healthy].each { |path| request(path) }
+  end
+
+  it 'does not count the health checks of those who supervise it, and answers them as any unknown path' do
+    answers = []
+    { MetricsServer::HealthCheck::PATH => 0, '/-/health' => 1 }.each do |path, times|
+      expect(counted(method: 'get', path: 'other', code: '404') { answers << request(path) }).to eq(times)
     end
+    expect(answers.map { |status, headers, body| [status, headers.to_h, body.to_enum.to_a] }.uniq.size).to eq(1)
   end
 
   it 'has names of headers in lower case' do

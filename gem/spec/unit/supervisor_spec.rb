@@ -134,6 +134,22 @@ RSpec.describe MetricsServer::Supervisor do
     expect(run(supervisor, 60).map { |event| event[1] }).to eq(%i[starting gave_up stopped])
   end
 
+  it 'leaves no server when telling of its start fails' do
+    stub_const('FakeReport', Class.new(FakeReport) { def starting(*) = raise('cannot be told') })
+    expect(run(supervisor, 60).map { |event| event[1] }).to eq(%i[gave_up stopped])
+  end
+
+  # As fork does where there is none.
+  it 'goes on when starting a server is not implemented' do
+    attempts = 0
+    unable = described_class.new(health: health, report: FakeReport.new(journal, clock), clock: clock) do
+      attempts += 1
+      raise NotImplementedError, 'fork'
+    end
+    run(unable, 2)
+    expect([attempts, journal.map { |event| event[1] }.uniq]).to eq([2, [:not_started]])
+  end
+
   it 'does nothing in a forked copy of its process' do
     one = supervisor.start
     copy = Process.fork do

@@ -131,7 +131,7 @@ RSpec.describe MetricsServer do
 
       it 'raises when there is no program' do
         expect { described_class.spawn('puma', metrics_dir: tmp, path: "#{tmp}/nowhere") }
-          .to raise_error(Errno::ENOENT, %r{nowhere/gitlab-metrics-exporter})
+          .to raise_error(described_class::Error, %r{nowhere/gitlab-metrics-exporter})
       end
     end
 
@@ -244,6 +244,49 @@ RSpec.describe MetricsServer do
     it 'lets pass what ends the application' do
       [SystemExit, Interrupt, NoMemoryError].each do |error|
         expect { described_class.guard { raise error } }.to raise_error(error)
+      end
+    end
+  end
+
+  describe 'a logger that raises' do
+    before { config.logger = Logger.new(log, formatter: ->(*) { raise 'the formatter is broken' }) }
+
+    it 'does not make a guard raise, and the message is not lost' do
+      expect { described_class.guard { raise 'something' } }
+        .to output(/\AMetrics server: something \(RuntimeError\)\n.*the formatter is broken/).to_stderr
+    end
+
+    it 'does not keep an unknown setting from being ignored' do
+      config.config_file = "#{tmp}/gitlab.yml"
+      File.write(config.config_file, 'development: { monitoring: { web_exporter: { prot: 1, port: 9084 } } }')
+      expect { expect(described_class.settings('puma').port).to eq(9084) }.to output(/prot is unknown/).to_stderr
+    end
+
+    it 'does not end the application, nor the supervision of its server, when threads may end it' do
+      aborting do
+        expect do
+          described_class.start_for_puma
+          first = server_pid
+          Process.kill(:KILL, first)
+          second = server_pid(other_than: first)
+          described_class.stop
+          expect(there?(second)).to be(false)
+        end.to output(/terminated, restarting/).to_stderr
+      end
+    end
+
+    def aborting
+      before = Thread.abort_on_exception
+      Thread.abort_on_exception = true
+      yield
+    ensure
+      Thread.abort_on_exception = before
+    end
+
+    def server_pid(other_than: nil)
+      wait_until('a server runs', within: 20) do
+        child = described_class.instance_variable_get(:@supervisors)['puma'].instance_variable_get(:@child)
+        child.pid if child&.alive? && child.pid != other_than
       end
     end
   end

@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
 require 'rack'
-require 'metrics_server/ruby_server/gc_after_request'
+require 'metrics_server/ruby_server/gc_after_page'
 require 'metrics_server/ruby_server/metrics_page'
 require 'metrics_server/ruby_server/request_metrics'
+require 'metrics_server/ruby_server/unnoticed_health_check'
 
 module MetricsServer
   class RubyServer
@@ -12,8 +13,8 @@ module MetricsServer
       # log: a logger. pid: the server's name among its metrics.
       def self.build(registry:, log:, pid:)
         page = MetricsPage.new(registry: registry, log: log)
-        measured = RequestMetrics.new(GcAfterRequest.new(page), registry: registry, pid: pid)
-        ::Rack::Deflater.new(measured)
+        measured = RequestMetrics.new(GcAfterPage.new(page), registry: registry, pid: pid)
+        ::Rack::Deflater.new(UnnoticedHealthCheck.new(measured))
       end
     end
   end

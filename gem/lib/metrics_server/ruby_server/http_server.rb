@@ -10,6 +10,7 @@ rescue LoadError
 end
 require 'metrics_server/errors'
 require 'metrics_server/ruby_server/reason'
+require 'metrics_server/ruby_server/unnoticed_health_check'
 
 module MetricsServer
   class RubyServer
@@ -18,6 +19,13 @@ module MetricsServer
     # is made too: nobody waits for a silent client.
     class HttpServer
       HANDLER = defined?(::Rackup::Handler::WEBrick) ? ::Rackup::Handler::WEBrick : ::Rack::Handler::WEBrick
+
+      # Logs what others ask for.
+      class Server < WEBrick::HTTPServer
+        def access_log(config, request, response)
+          super unless request.path == UnnoticedHealthCheck::PATH
+        end
+      end
 
       # Seconds that stop waits for requests in flight. A scraper comes again;
       # those who supervise the server do not wait for ever.
@@ -36,7 +44,7 @@ module MetricsServer
       def initialize(app, settings:, place:, log:)
         @settings = settings
         @place = place
-        @webrick = WEBrick::HTTPServer.new(options(log))
+        @webrick = Server.new(options(log))
         @webrick.mount('/', HANDLER, app)
         listen
       end

@@ -109,7 +109,7 @@ func (t *Table) spell(sample []byte) {
 func (t *Table) bucket(le []byte) uint32 {
 	t.text = append(append(append(t.text[:0], `le="`...), le...), '"')
 	number := t.part(t.text)
-	if _, known := t.bounds[number]; known {
+	if t.boundKnown(number) {
 		return number
 	}
 	w := newWording()
@@ -121,10 +121,17 @@ func (t *Table) bucket(le []byte) uint32 {
 // bound numbers the last part of a series' text, and keeps what it says.
 func (t *Table) bound(w wording) uint32 {
 	number := t.part(w.bound)
-	if _, known := t.bounds[number]; !known {
+	if !t.boundKnown(number) {
+		if int(number) >= len(t.bounds) {
+			t.bounds = append(t.bounds, make([]bound, int(number)-len(t.bounds)+1)...)
+		}
 		t.bounds[number] = bound{w.value, w.flags}
 	}
 	return number
+}
+
+func (t *Table) boundKnown(number uint32) bool {
+	return int(number) < len(t.bounds) && t.bounds[number].flags != 0
 }
 
 // id returns the series with the text l, numbering it if it is new.

@@ -61,9 +61,9 @@ type Table struct {
 	boundsOf map[metric][]string // that were declared first
 	pids     map[process]uint32
 
-	texts   texts            // parts of lines; number 0 is the empty one
-	bounds  map[uint32]bound // by number of the text
-	names   []string         // of samples
+	texts   texts    // parts of lines; number 0 is the empty one
+	bounds  []bound  // by number of the text, as far as there are any
+	names   []string // of samples
 	nameNo  map[string]uint32
 	lines   []line // by ID
 	lineNo  index  // number = ID
@@ -100,7 +100,8 @@ type Table struct {
 // A sample is a sample name within its declared family.
 type sample struct{ family, name string }
 
-// A bound is what the label le or quantile says.
+// A bound is what the label le or quantile says. One without flags is not known: each
+// text that was looked at has some.
 type bound struct {
 	value float64 // NaN if it is no number
 	flags flags
@@ -118,7 +119,6 @@ func NewTable() *Table {
 		helps:    map[uint32]string{},
 		declared: map[ID]declared{},
 		texts:    texts{index: newIndex()},
-		bounds:   map[uint32]bound{},
 		nameNo:   map[string]uint32{},
 		lines:    make([]line, 1),
 		lineNo:   newIndex(),

@@ -29,7 +29,7 @@ import (
 // protobuf, but for one family.
 const bufferSize = 64 << 10
 
-// A Writer writes a page. Use NewWriter, Reset or Begin before anything else,
+// A Writer writes a page. Use NewWriter or Begin before anything else,
 // then either Page, or Snapshot and Families as often as wanted and End. The
 // first error of the underlying writer ends the page; every later call returns
 // it. It must not be used concurrently.

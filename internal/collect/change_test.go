@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -470,7 +471,7 @@ var values = []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 0.2, 1e16, -1e16, ma
 // an engine that knows the directory must see what a new one sees.
 func TestRandomChange(t *testing.T) {
 	t.Parallel()
-	fewChecks(t)
+	fewChecks()
 	root := t.TempDir()
 	runs := 0
 	for name, p := range map[string]pool{"peaceful": peaceful(), "hostile": hostile()} {
@@ -500,12 +501,14 @@ func TestRandomChange(t *testing.T) {
 }
 
 // fewChecks makes rapid do a few checks, of some 30 steps each, if nobody says how many:
-// seconds, not a minute.
-func fewChecks(t *testing.T) {
+// seconds, not a minute. Once, because tests run side by side.
+var fewChecks = sync.OnceFunc(func() {
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		must(t, checks.Value.Set("15"))
+		if err := checks.Value.Set("15"); err != nil {
+			panic(err)
+		}
 	}
-}
+})
 
 // A changer changes a directory at random.
 type changer struct {

@@ -69,7 +69,7 @@ type drawnFile struct {
 // that knows the directories must see what a new one sees.
 func TestRandomFormats(t *testing.T) {
 	t.Parallel()
-	fewChecks(t)
+	fewChecks()
 	root, runs := t.TempDir(), 0
 	of := map[string]dialect{}
 	var names []string

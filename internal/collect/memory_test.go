@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -182,12 +183,17 @@ func TestWarmScrapeAllocations(t *testing.T) {
 		}
 		scrape()
 		scrape()
-		const runs = 20
-		bytes = float64(allocated(func() {
-			for range runs {
-				scrape()
-			}
-		})) / runs
+		// The least of several measurements: a scanner that meets the largest file for
+		// the first time makes room for it, once.
+		const runs = 10
+		bytes = math.Inf(1)
+		for range 5 {
+			bytes = min(bytes, float64(allocated(func() {
+				for range runs {
+					scrape()
+				}
+			}))/runs)
+		}
 		return testing.AllocsPerRun(runs, scrape), bytes
 	}
 	few, fewBytes := measure(100)

@@ -17,7 +17,8 @@ import (
 func addCheck(app *kingpin.Application, t terminal) (string, func() error) {
 	command := app.Command("check", "List the files of a directory, and what is wrong with them.").
 		HelpLong(`Lists the metric files of a directory: type, gauge mode and process as their names say, size and used bytes, the
-number of entries that a page shows of them, and their state. What is damaged follows below, with the place. A file is
+number of entries that a page shows of them, and their state. What is damaged follows below, with the place, and then
+which metrics files disagree about: those are no damage, but cannot be shown as they were declared. A file is
 dead if it has live gauges that do not count, because their process is dead.
 
 Exit status: 0 if all is well, 1 if anything is damaged.`)
@@ -50,9 +51,15 @@ func check(r *reading, t terminal) error {
 			fmt.Fprintf(t.out, "%s: %d entries are absent because of their key\n", printable(snapshot.Path(f)), f.BadKeys)
 		}
 	}
+	for _, family := range snapshot.Layout.Conflicts {
+		fmt.Fprintf(t.out, "\n%s: files disagree about this metric", printable(family))
+	}
+	if len(snapshot.Layout.Conflicts) > 0 {
+		fmt.Fprintln(t.out)
+	}
 	printDirs(t.out, snapshot)
 	fmt.Fprintf(t.out, "\n%d files, %d damaged, %d entries, %d series", len(snapshot.Files), len(damaged), entries, snapshot.Layout.Len())
-	if n := snapshot.Layout.Conflicts; n > 0 {
+	if n := len(snapshot.Layout.Conflicts); n > 0 {
 		fmt.Fprintf(t.out, ", %d families that files disagree about", n)
 	}
 	fmt.Fprintln(t.out)

@@ -170,7 +170,7 @@ type view struct {
 	Page      string
 	Files     []collect.File
 	Series    int
-	Conflicts int
+	Conflicts []string
 }
 
 // text renders a snapshot.

@@ -34,8 +34,8 @@ func TestGoneBetweenPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if families := s.Layout.Families; s.Layout.Conflicts != 0 || len(families) != 1 || families[0].Type != discover.Counter {
-		t.Errorf("%d conflicts, families %+v", s.Layout.Conflicts, families)
+	if families := s.Layout.Families; len(s.Layout.Conflicts) != 0 || len(families) != 1 || families[0].Type != discover.Counter {
+		t.Errorf("conflicts %q, families %+v", s.Layout.Conflicts, families)
 	}
 }
 

@@ -308,6 +308,16 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckConflicts: that files disagree is no damage, but who looks is told.
+func TestCheckConflicts(t *testing.T) {
+	got := run(t, nil, program, "check", filepath.Join(golden, "two-types"))
+	for _, want := range []string{"\ncounter_and_histogram: files disagree about this metric\n", ", 4 families that files disagree about\n"} {
+		if got.code != 0 || !strings.Contains(got.stdout, want) {
+			t.Errorf("exit status %d, want 0 and %q\n%s%s", got.code, want, got.stdout, got.stderr)
+		}
+	}
+}
+
 func TestDifferenceBadKeys(t *testing.T) {
 	if theirs, err := gem(t, filepath.Join(golden, "bad-keys")); err == nil {
 		t.Errorf("the gem reads it after all:\n%s", theirs)

@@ -42,7 +42,7 @@ func TestCreated(t *testing.T) {
 			for _, m := range family.Metric {
 				created := takeCreated(m)
 				counts := m.Counter != nil || m.Histogram != nil || m.Summary != nil
-				if created != nil && !counts || created == nil && counts && without.Layout.Conflicts == 0 {
+				if created != nil && !counts || created == nil && counts && len(without.Layout.Conflicts) == 0 {
 					t.Fatalf("%s %v was created at %v", family.GetName(), m, created)
 				}
 				if created != nil && time.Since(created.AsTime()).Abs() > time.Hour {

@@ -87,7 +87,7 @@ func checkSound(t *testing.T, dir string) map[string]int {
 		}
 		entries[f.Name] = f.Entries
 	}
-	if n := snapshot.Layout.Conflicts; n != 0 {
+	if n := len(snapshot.Layout.Conflicts); n != 0 {
 		t.Errorf("%d families that files disagree about", n)
 	}
 	return entries

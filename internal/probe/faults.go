@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"gitlab-metrics-exporter/internal/cardinality"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/format"
 )
@@ -19,10 +21,11 @@ const maxNamed = 20
 type faults struct {
 	log *slog.Logger
 
-	mu    sync.Mutex        // protects what follows
-	told  map[string]string // what is wrong with what, but for files
-	late  time.Time         // when it was said that time was up
-	files map[string]*format.Damage
+	mu        sync.Mutex        // protects what follows
+	told      map[string]string // what is wrong with what, but for files
+	late      time.Time         // when it was said that time was up
+	files     map[string]*format.Damage
+	conflicts []string // families that files disagree about, in order
 }
 
 // report takes note of the result of a collection.
@@ -39,6 +42,7 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 			f.reportLiveness(dir)
 		}
 		f.reportFiles(s)
+		f.reportConflicts(s.Layout.Conflicts)
 	case errors.As(err, &unreadable):
 		for i, dir := range dirs {
 			f.reportDir(dir.Path, unreadable.Errs[i])
@@ -149,4 +153,35 @@ func (f *faults) reportFiles(s *collect.Snapshot) {
 		f.log.Info("More metric files are no longer damaged", "files", mended-maxNamed)
 	}
 	f.files = now
+}
+
+func (f *faults) reportConflicts(now []string) {
+	if slices.Equal(now, f.conflicts) {
+		return // as nearly always
+	}
+	fresh, more := cardinality.Head(without(now, f.conflicts), maxNamed)
+	for _, family := range fresh {
+		f.log.Warn("Metric files disagree about a metric, which cannot be shown as declared", "family", family)
+	}
+	if more > 0 {
+		f.log.Warn("Metric files disagree about more metrics; the check command names all of them", "families", more)
+	}
+	settled, more := cardinality.Head(without(f.conflicts, now), maxNamed)
+	for _, family := range settled {
+		f.log.Info("Metric files no longer disagree about a metric", "family", family)
+	}
+	if more > 0 {
+		f.log.Info("Metric files no longer disagree about more metrics", "families", more)
+	}
+	f.conflicts = now
+}
+
+// without returns what of a list is not in another. Both are in order.
+func without(list, other []string) (rest []string) {
+	for _, name := range list {
+		if _, in := slices.BinarySearch(other, name); !in {
+			rest = append(rest, name)
+		}
+	}
+	return rest
 }

@@ -52,6 +52,10 @@ func TestFaults(t *testing.T) {
 			must(t, os.Rename(dir+".old", dir))
 		}, []string{"INFO Metrics directory can be read again;"}},
 		{"all well", func() { write(t, dir, a, healthy); write(t, dir, b, healthy) }, []string{mended + a, mended + b}},
+		{"files disagree", func() { write(t, dir, "gauge_max_1-0.db", healthy) },
+			[]string{"WARN Metric files disagree about a metric, which cannot be shown as declared; family=app_total"}},
+		{"and do no more", func() { must(t, os.Remove(filepath.Join(dir, "gauge_max_1-0.db"))) },
+			[]string{"INFO Metric files no longer disagree about a metric; family=app_total"}},
 	}
 	s, j := newSet(dir)
 	for _, step := range steps {
@@ -85,6 +89,37 @@ func TestManyFaults(t *testing.T) {
 	scrape(t, s)
 	if lines := j.take(); len(lines) != 0 {
 		t.Errorf("and once more: %q", lines)
+	}
+}
+
+// TestManyConflicts: the same for metrics that files disagree about.
+func TestManyConflicts(t *testing.T) {
+	dir := t.TempDir()
+	var keys []string
+	for i := range 100 {
+		keys = append(keys, fmt.Sprintf(`["m%02d","m%02d",[],[]]`, i, i))
+	}
+	write(t, dir, "counter_1-0.db", image(keys...))
+	s, j := newSet(dir)
+	for _, step := range []struct {
+		do          func()
+		first, last string
+	}{
+		{func() { write(t, dir, "gauge_max_1-0.db", image(keys...)) },
+			"WARN Metric files disagree about a metric, which cannot be shown as declared; family=m00",
+			"WARN Metric files disagree about more metrics; families=80"},
+		{func() { must(t, os.Remove(filepath.Join(dir, "gauge_max_1-0.db"))) },
+			"INFO Metric files no longer disagree about a metric; family=m00",
+			"INFO Metric files no longer disagree about more metrics; families=80"},
+	} {
+		scrape(t, s)
+		j.take()
+		step.do()
+		scrape(t, s)
+		lines := j.take()
+		if len(lines) != 21 || lines[0] != step.first || lines[20] != step.last {
+			t.Errorf("%d lines: %q", len(lines), lines)
+		}
 	}
 }
 

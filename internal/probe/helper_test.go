@@ -93,7 +93,8 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 	what, _, _ := strings.Cut(r.Message, ";")
 	line := r.Level.String() + " " + what + ";"
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "file" || a.Key == "reason" || a.Key == "files" {
+		switch a.Key {
+		case "file", "files", "reason", "family", "families":
 			line += " " + a.String()
 		}
 		return true

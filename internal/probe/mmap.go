@@ -93,6 +93,6 @@ func stats(s *collect.Snapshot) []*dto.MetricFamily {
 		gauge("gme_mmap_series", "Number of distinct series in the metric files.", sample{value: float64(s.Layout.Len())}),
 		gauge("gme_mmap_dead_files", "Number of files of live gauges that do not count, because their process is dead.", sample{value: float64(dead)}),
 		gauge("gme_mmap_families_without_metadata", "Number of families of DirectFileStores of which nobody says what they are.", sample{value: float64(s.WithoutMetadata())}),
-		gauge("gme_mmap_conflicting_families", "Number of families that cannot be shown as they were declared, because files disagree about them.", sample{value: float64(s.Layout.Conflicts)}),
+		gauge("gme_mmap_conflicting_families", "Number of families that cannot be shown as they were declared, because files disagree about them.", sample{value: float64(len(s.Layout.Conflicts))}),
 	}
 }

@@ -14,9 +14,9 @@ import (
 type Layout struct {
 	Families []Family
 
-	// Conflicts is the number of declared families that cannot be shown as
-	// declared, because what the files say of them does not go together.
-	Conflicts int
+	// Conflicts names the declared families that cannot be shown as declared,
+	// because what the files say of them does not go together; in order.
+	Conflicts []string
 
 	// Raw says what names are in the files, where some of them are not
 	// classic; it is nil if all are.
@@ -155,12 +155,13 @@ func (t *Table) Layout() *Layout {
 	rivals := t.hide()
 	uses := t.uses()
 	resolved := resolve(uses)
+	maps.Copy(resolved.conflicts, rivals)
 	o := t.ordering(resolved.homes)
 	order := t.reorder(o, !t.resort && sameHomes(t.homes, resolved.homes))
 	t.homes, t.resort = resolved.homes, false
 	t.layout = &Layout{
 		Families:  t.families(order, resolved, t.familyHelps(uses)),
-		Conflicts: resolved.conflicts + rivals,
+		Conflicts: slices.Sorted(maps.Keys(resolved.conflicts)),
 		Raw:       t.rawNames(uses, resolved.homes),
 		order:     order,
 		steps:     t.steps(order),

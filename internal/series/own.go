@@ -37,11 +37,11 @@ func (t *Table) noteRivals(id ID) {
 	}
 }
 
-// hide finds the series that have to give way to their rivals. It returns the number
-// of families that disagree so.
-func (t *Table) hide() (conflicts int) {
+// hide finds the series that have to give way to their rivals. It returns the families
+// that disagree so.
+func (t *Table) hide() (families map[string]bool) {
 	t.hidden = nil
-	families := map[string]bool{}
+	families = map[string]bool{}
 	for _, r := range t.rivals {
 		if t.records[r.own].refs == 0 || t.records[r.other].refs == 0 {
 			continue
@@ -56,7 +56,7 @@ func (t *Table) hide() (conflicts int) {
 			t.hideOne(ID(i))
 		}
 	}
-	return len(families)
+	return families
 }
 
 func (t *Table) hideOne(id ID) {

@@ -34,7 +34,7 @@ func (s typeSet) only() (t discover.Type, ok bool) {
 type resolution struct {
 	homes     []string                 // by use: name of the family, "" if the use is not live
 	types     map[string]discover.Type // of families; one that is missing is untyped
-	conflicts int                      // families that cannot be shown as they were declared
+	conflicts map[string]bool          // families that cannot be shown as they were declared
 }
 
 // resolve finds a family for each sample name, such that every page made of
@@ -51,49 +51,45 @@ type resolution struct {
 //
 // In directories that one application writes no rule but the first ever acts.
 func resolve(uses []use) resolution {
-	r := resolution{homes: make([]string, len(uses)), types: map[string]discover.Type{}}
-	conflicts := r.declare(uses)
+	r := resolution{homes: make([]string, len(uses)), types: map[string]discover.Type{}, conflicts: map[string]bool{}}
+	r.declare(uses)
 	for again := true; again; {
 		for i, u := range uses {
 			if u.live {
 				r.homes[i] = r.home(u)
 			}
 		}
-		again = r.untypeClashes(uses, conflicts)
+		again = r.untypeClashes(uses)
 	}
 	for i, u := range uses {
 		if u.live && r.homes[i] != u.family {
-			conflicts[u.family] = true
+			r.conflicts[u.family] = true
 		}
 	}
-	r.conflicts = len(conflicts)
 	return r
 }
 
 // declare settles each family's type by rule 1 and the first half of rule 2.
-// It returns the families that lost theirs.
-func (r *resolution) declare(uses []use) map[string]bool {
+func (r *resolution) declare(uses []use) {
 	types := map[string]typeSet{}
 	for _, u := range uses {
 		if u.live {
 			types[u.family] |= u.types
 		}
 	}
-	conflicts := map[string]bool{}
 	for family, set := range types {
 		t, ok := set.only()
 		r.types[family] = t
 		if !ok {
-			conflicts[family] = true
+			r.conflicts[family] = true
 		}
 	}
 	for _, u := range uses {
 		if t := r.types[u.family]; u.live && part(t, u) && !fits(t, u) {
 			r.types[u.family] = discover.Untyped
-			conflicts[u.family] = true
+			r.conflicts[u.family] = true
 		}
 	}
-	return conflicts
 }
 
 // home returns the family that u stands under, by rule 3.
@@ -106,7 +102,7 @@ func (r *resolution) home(u use) string {
 
 // untypeClashes applies the second half of rule 2 and reports whether it
 // changed anything.
-func (r *resolution) untypeClashes(uses []use, conflicts map[string]bool) (changed bool) {
+func (r *resolution) untypeClashes(uses []use) (changed bool) {
 	untype := func(family string, unless ...discover.Type) {
 		t := r.types[family]
 		if t != discover.Histogram && t != discover.Summary {
@@ -118,7 +114,7 @@ func (r *resolution) untypeClashes(uses []use, conflicts map[string]bool) (chang
 			}
 		}
 		r.types[family] = discover.Untyped
-		conflicts[family] = true
+		r.conflicts[family] = true
 		changed = true
 	}
 	for i, u := range uses {

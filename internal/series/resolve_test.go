@@ -287,8 +287,8 @@ func TestResolve(t *testing.T) {
 			if diff := cmp.Diff(tt.types, types); diff != "" {
 				t.Errorf("types: -want +got:\n%s", diff)
 			}
-			if got.conflicts != tt.conflicts {
-				t.Errorf("%d conflicts, want %d", got.conflicts, tt.conflicts)
+			if len(got.conflicts) != tt.conflicts {
+				t.Errorf("conflicts %v, want %d", got.conflicts, tt.conflicts)
 			}
 		})
 	}

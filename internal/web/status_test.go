@@ -106,7 +106,7 @@ func TestStatusJSON(t *testing.T) {
 		"damage": `{"damaged":2,"skipped_samples":1,"conflicting_families":0,` +
 			`"reasons":{"entry":0,"key":1,"name":1,"not_regular":0,"truncated":0,"unreadable":0},"files":[` +
 			`{"name":"counter_puma_1-0.db","reason":"key","offset":84,"detail":"D","skipped_samples":1},` +
-			`{"name":"nonsense.db","reason":"name","offset":null,"detail":"D","skipped_samples":0}],"files_more":0}`,
+			`{"name":"nonsense.db","reason":"name","offset":null,"detail":"D","skipped_samples":0}],"files_more":0,"families":[],"families_more":0}`,
 		"cardinality": `{"series":6,"samples":7,"growth":2,"at_least":false,"families":[` +
 			`{"name":"requests_total","type":"counter","series":3,"samples":4,"growth":1,"labels":["code"],"labels_more":0},` +
 			`{"name":"threads","type":"gauge","series":2,"samples":2,"growth":0,"labels":["pid"],"labels_more":0},` +
@@ -139,6 +139,24 @@ func settled(text, dir string) string {
 	text = moments.ReplaceAllString(text, `"$1":"T"`)
 	text = numbers.ReplaceAllString(text, `"$1":0`)
 	return details.ReplaceAllString(text, `"detail":"D"`)
+}
+
+// TestStatusConflicts: the page and the JSON name the metrics that files disagree about.
+func TestStatusConflicts(t *testing.T) {
+	dir := t.TempDir()
+	both := []entry{{name: "a_total"}, {name: "b_total"}, {name: "<i>"}}
+	put(t, dir, "counter_puma_0-0.db", both...)
+	put(t, dir, "gauge_max_puma_0-0.db", both...)
+	h := NewHandler(config(dir))
+	if got, want := ask(h, "GET", status.Path+"damage?limit=2").Body.String(), `"families":["_i_","a_total"],"families_more":1}`; !strings.Contains(got, want) {
+		t.Errorf("%s\nlacks %s", got, want)
+	}
+	got := ask(h, "GET", "/?limit=2").Body.String()
+	for _, want := range []string{"3 families that files disagree about:", "<bdi>_<wbr>i_<wbr></bdi>, <bdi>a_<wbr>total</bdi> and 1 more."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
 }
 
 // TestStatusErrors: they are JSON, too.

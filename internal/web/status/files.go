@@ -127,6 +127,9 @@ type Damage struct {
 	Reasons   map[string]int `json:"reasons"` // number of files; every reason is there
 	Files     []DamagedFile  `json:"files"`   // by name
 	More      int            `json:"files_more"`
+
+	Families     []string `json:"families"` // that files disagree about, by name
+	FamiliesMore int      `json:"families_more"`
 }
 
 // A DamagedFile is a file of which at least a part is absent.
@@ -139,7 +142,12 @@ type DamagedFile struct {
 }
 
 func damageOf(s *collect.Snapshot, limit int) Damage {
-	d := Damage{Conflicts: s.Layout.Conflicts, Reasons: map[string]int{}, Files: []DamagedFile{}}
+	d := Damage{Conflicts: len(s.Layout.Conflicts), Reasons: map[string]int{}, Files: []DamagedFile{}, Families: []string{}}
+	families, more := cardinality.Head(s.Layout.Conflicts, limit)
+	for _, family := range families {
+		d.Families = append(d.Families, cardinality.Clip(family))
+	}
+	d.FamiliesMore = more
 	for _, reason := range format.Reasons {
 		d.Reasons[string(reason)] = 0
 	}

@@ -67,7 +67,7 @@ func demo(s *settings, processes int, t terminal) (err error) {
 			if strings.HasPrefix(address, "/") {
 				continue // a unix socket, which is no address to look at
 			}
-			url := scheme(c) + "://" + address
+			url := scheme(c) + address
 			fmt.Fprintf(t.err, "Look at %s/ and %s%s; Ctrl-C ends it.\n", url, url, c.web.TelemetryPath)
 		}
 	})
@@ -78,10 +78,14 @@ func demo(s *settings, processes int, t terminal) (err error) {
 	return err
 }
 
-// scheme is that of the addresses, as far as the settings tell.
+// scheme is what addresses begin with, as far as the settings tell: a file of
+// exporter-toolkit may ask for TLS, or for a password alone.
 func scheme(c config) string {
-	if c.listening.CertFile != "" {
-		return "https"
+	switch {
+	case c.listening.CertFile != "":
+		return "https://"
+	case c.listening.ConfigFile != "":
+		return ""
 	}
-	return "http"
+	return "http://"
 }

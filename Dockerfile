@@ -1,7 +1,8 @@
 # An image that holds the program and nothing else: no shell, no libraries, no root.
 #
 #   docker build --build-arg VERSION=$(cat VERSION) --build-arg REVISION=$(git rev-parse --short HEAD) -t gitlab-metrics-exporter .
-#   docker run --rm --read-only --cap-drop=ALL -p 127.0.0.1:8083:8083 -v /run/shop/metrics:/metrics:ro gitlab-metrics-exporter
+#   docker run --rm --read-only --cap-drop=ALL --user "$(id -u shop):$(id -g shop)" -p 127.0.0.1:8083:8083 \
+#     -v /run/shop:/run/shop:ro gitlab-metrics-exporter --mmap.dir=/run/shop/metrics
 #
 # How it runs beside an application: deploy/README.md.
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build

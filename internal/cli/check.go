@@ -16,12 +16,12 @@ import (
 
 func addCheck(app *kingpin.Application, t terminal) (string, func() error) {
 	command := app.Command("check", "List the files of a directory, and what is wrong with them.").
-		HelpLong(`Lists the metric files of a directory: type, gauge mode and process as their names say, size and used bytes, the
-number of entries that a page shows of them, and their state. What is damaged follows below, with the place, and then
+		HelpLong(`Lists the metric files of a directory: format, type and gauge mode, the label pid where processes are kept apart, size
+and used bytes, the number of entries that a page shows of them, and their state. What is damaged follows below, with the place, and then
 which metrics files disagree about: those are no damage, but cannot be shown as they were declared. A file is
 dead if it has live gauges that do not count, because their process is dead.
 
-Exit status: 0 if all is well, 1 if anything is damaged.`)
+Exit status: 0 if all is well, 1 if anything is damaged, or a directory cannot be read or is named twice.`)
 	r := readingOf(command)
 	return command.FullCommand(), func() error { return check(r, t) }
 }

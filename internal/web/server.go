@@ -109,9 +109,7 @@ func open(l Listening) ([]net.Listener, error) {
 	for _, address := range l.Addresses {
 		listener, err := listen(address)
 		if err != nil {
-			for _, open := range listeners {
-				open.Close()
-			}
+			closeAll(listeners)
 			return nil, err
 		}
 		listeners = append(listeners, listener)
@@ -138,6 +136,7 @@ func (s *Server) Addresses() []string {
 // Serve serves until ctx ends or a listener fails. When ctx ends it answers
 // what is under way, for a short while, and returns nil.
 func (s *Server) Serve(ctx context.Context) error {
+	defer closeAll(s.listeners) // those, too, that no server has begun to serve yet
 	failed := make(chan error, len(s.listeners))
 	flags := &toolkit.FlagConfig{WebConfigFile: &s.listening.ConfigFile}
 	for i, l := range s.listeners {
@@ -156,6 +155,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return s.stop()
+	}
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -33,6 +34,25 @@ func SocketPath(address string) (path string, ok bool) {
 	return strings.CutPrefix(address, unixScheme)
 }
 
+// A unixSocket removes its file when it is closed, unless another server has put its
+// own there since.
+type unixSocket struct {
+	*net.UnixListener
+	file   fs.FileInfo
+	remove sync.Once
+}
+
+// Close may be called again, and removes nothing then.
+func (s *unixSocket) Close() error {
+	s.remove.Do(func() {
+		path := s.Addr().String()
+		if now, err := os.Lstat(path); err == nil && os.SameFile(now, s.file) {
+			_ = os.Remove(path) // what stays is removed by who listens next
+		}
+	})
+	return s.UnixListener.Close()
+}
+
 // listenUnix opens a unix socket, in place of one that was left behind by a
 // process that is gone. Closing it removes the file.
 func listenUnix(path string) (net.Listener, error) {
@@ -51,11 +71,16 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		l.Close()
+	s := &unixSocket{UnixListener: l.(*net.UnixListener)}
+	s.SetUnlinkOnClose(false)
+	if s.file, err = os.Lstat(path); err == nil {
+		err = os.Chmod(path, socketMode)
+	}
+	if err != nil {
+		s.Close()
 		return nil, err
 	}
-	return l, nil
+	return s, nil
 }
 
 // removeStale removes a socket that nobody listens on. The error says why

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -100,6 +101,55 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 	}
 	if _, err := listenUnix(filepath.Join(dir, "missing", "s")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("in a directory that is not there: %v", err)
+	}
+}
+
+// TestListenUnixLeavesSuccessor: a server that ends removes its own socket, not that of
+// another which has the path since.
+func TestListenUnixLeavesSuccessor(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	first, err := listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".old"); err != nil { // so that its inode is not used again
+		t.Fatal(err)
+	}
+	second, err := listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	if c, err := net.Dial("unix", path); err != nil {
+		t.Errorf("the second: %v", err)
+	} else {
+		c.Close()
+	}
+	second.Close()
+	second.Close()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("afterwards it is still there: %v", err)
+	}
+}
+
+// TestStopAtOnce: a server that is told to end before it has begun leaves no socket.
+func TestStopAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	for range 50 {
+		s, err := Listen(Listening{Addresses: []string{unixScheme + path}}, NewHandler(config("")), quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Serve(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			t.Fatalf("it is still there: %v", err)
+		}
 	}
 }
 

@@ -74,7 +74,17 @@ func (s *Set) only(names []string) ([]probe, error) {
 	return slices.DeleteFunc(slices.Clone(s.probes), func(p probe) bool { return !slices.Contains(names, p.name) }), nil
 }
 
-// narrow leaves on the page what is named.
+// namesOf returns the names of a family of ours and of its samples.
+func namesOf(f *dto.MetricFamily) []string {
+	name := f.GetName()
+	if f.GetType() == dto.MetricType_SUMMARY {
+		return []string{name, name + "_sum", name + "_count"}
+	}
+	return []string{name}
+}
+
+// narrow leaves on the page what is named. Of families of ours that are named, or a
+// sample of theirs, it leaves all.
 func (p *Page) narrow(names []string) error {
 	var known, found []string
 	if p.snapshot != nil {
@@ -86,10 +96,15 @@ func (p *Page) narrow(names []string) error {
 	for _, family := range p.families {
 		known = append(known, family.GetName())
 	}
-	p.families = slices.DeleteFunc(p.families, func(f *dto.MetricFamily) bool { return !slices.Contains(names, f.GetName()) })
-	for _, family := range p.families {
-		found = append(found, family.GetName())
-	}
+	p.families = slices.DeleteFunc(p.families, func(f *dto.MetricFamily) bool {
+		before := len(found)
+		for _, name := range namesOf(f) {
+			if slices.Contains(names, name) {
+				found = append(found, name)
+			}
+		}
+		return len(found) == before
+	})
 	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(found, name) })
 	if len(unknown) > 0 && p.succeeded {
 		return &UnknownError{What: "metric", Names: unknown, Known: known}

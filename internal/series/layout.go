@@ -55,7 +55,7 @@ func (l *Layout) Select(names []string) (families []Family, found []string) {
 	}
 	met := map[string]bool{}
 	for _, family := range l.Families {
-		some := l.ofSamples(family.Series, wanted, met)
+		some := l.ofSamples(family, wanted, met)
 		whole := false
 		for _, name := range [...]string{family.Name, l.rawName(family.Name)} {
 			if wanted[name] {
@@ -96,12 +96,17 @@ func (l *Layout) rawName(name string) string {
 	return name
 }
 
-// ofSamples returns the series whose sample has a wanted name, and adds those
-// names to met.
-func (l *Layout) ofSamples(ids []ID, wanted, met map[string]bool) []ID {
+// ofSamples returns the series of a family whose sample is known by a wanted name, or
+// so called in the files, and adds those names to met.
+func (l *Layout) ofSamples(family Family, wanted, met map[string]bool) []ID {
 	var some []ID
-	for _, id := range ids {
-		if name := l.Name(id); wanted[name] {
+	raw := l.rawName(family.Name)
+	for _, id := range family.Series {
+		name := l.Name(id)
+		if raw != family.Name && !wanted[name] {
+			name = raw + strings.TrimPrefix(name, family.Name)
+		}
+		if wanted[name] {
 			met[name] = true
 			some = append(some, id)
 		}

@@ -350,7 +350,7 @@ func TestLayoutIsAPage(t *testing.T) {
 func TestSelectBothNames(t *testing.T) {
 	table := series.NewTable()
 	intern(t, table, entry{"histogram_1-0.db", key("a.b", "a.b_sum")})
-	for _, names := range [][]string{{"a.b"}, {"a_b"}, {"a.b", "a_b"}} {
+	for _, names := range [][]string{{"a.b"}, {"a_b"}, {"a.b", "a_b"}, {"a.b_sum"}, {"a_b_sum"}} {
 		families, found := table.Layout().Select(names)
 		if len(families) != 1 || !slices.Equal(found, names) {
 			t.Errorf("%q: %d families, found %q", names, len(families), found)

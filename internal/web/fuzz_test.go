@@ -56,9 +56,10 @@ func FuzzQuery(f *testing.F) {
 		u := &url.URL{Path: path, RawQuery: query}
 		r := serve(h, u, http.Header{})
 		body, q := timeless(r.Body.String()), u.Query()
+		_, broken := url.ParseQuery(query)
 		if path == "/metrics" {
 			names, probes := q["name[]"], append(q["probe[]"], q["collect[]"]...)
-			wrong := slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(known, name) }) ||
+			wrong := broken != nil || slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(known, name) }) ||
 				slices.ContainsFunc(probes, func(name string) bool { return name != "mmap" })
 			if want := map[bool]int{false: http.StatusOK, true: http.StatusBadRequest}[wrong]; r.Code != want {
 				t.Fatalf("%s: status %d, want %d: %s", u, r.Code, want, body)
@@ -69,7 +70,7 @@ func FuzzQuery(f *testing.F) {
 			return
 		}
 		limit, err := strconv.Atoi(q.Get("limit"))
-		wrong := q.Get("limit") != "" && (err != nil || limit < 1 || limit > 1000) ||
+		wrong := broken != nil || q.Get("limit") != "" && (err != nil || limit < 1 || limit > 1000) ||
 			q.Get("sort") != "" && !slices.Contains([]string{"series", "samples", "name"}, q.Get("sort"))
 		if want := map[bool]int{false: http.StatusOK, true: http.StatusBadRequest}[wrong && lists(path)]; r.Code != want {
 			t.Fatalf("%s: status %d, want %d: %s", u, r.Code, want, body)

@@ -62,6 +62,11 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotAcceptable, "The page is to be had with Content-Encoding gzip, zstd or none.")
 		return
 	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		answer(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	format := exposition.Negotiate(strings.Join(r.Header.Values("Accept"), ","), m.openMetrics)
 	if r.Method == http.MethodHead {
 		announce(header, format, coding)
@@ -71,7 +76,7 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	start := time.Now()
-	page, err := m.scrape(ctx, selection(r.URL.Query()))
+	page, err := m.scrape(ctx, selection(query))
 	if err != nil {
 		answer(w, http.StatusBadRequest, err.Error())
 		return

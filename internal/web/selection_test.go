@@ -35,6 +35,7 @@ func TestSelection(t *testing.T) {
 		{"?name[]=" + strings.TrimSuffix(bucket, "_bucket") + "&name[]=" + bucket, histogram(bucket)},
 		{"?probe[]=self&name[]=gme_build_info", []string{"gme_build_info"}},
 		{"?collect[]=mmap_stats&name[]=gme_mmap_series", []string{"gme_mmap_series"}},
+		{"?name[]=gme_go_gc_duration_seconds_count", []string{"gme_go_gc_duration_seconds", "gme_go_gc_duration_seconds_count", "gme_go_gc_duration_seconds_sum"}},
 		{"?other=ignored&name[]=" + name, []string{name}},
 	} {
 		r := ask(h, "GET", "/metrics"+tt.query)
@@ -45,6 +46,8 @@ func TestSelection(t *testing.T) {
 	for query, want := range map[string]string{
 		"?probe[]=mmap&probe[]=nonsense": `unknown probe ["nonsense"]; known are mmap, mmap_stats, self`,
 		"?collect[]=":                    `unknown probe [""]; known are mmap, mmap_stats, self`,
+		"?name[]=%zz":                    `invalid URL escape "%zz"`,
+		"?name[]=" + name + ";x":         `invalid semicolon separator in query`,
 		"?name[]=nonsense":               `unknown metric ["nonsense"]; known are gitlab_rails_operation_0_duration_seconds, `,
 	} {
 		if r := ask(h, "GET", "/metrics"+query); r.Code != http.StatusBadRequest || !contains(r.Body.String(), want) {

@@ -186,6 +186,7 @@ func TestStatusErrors(t *testing.T) {
 		{h, "GET", "cardinality?limit=0", 400, `{"error":"limit is \"0\": must be a number from 1 to 1000"}`},
 		{h, "GET", "cardinality?limit=1001", 400, `must be a number`},
 		{h, "GET", "files?limit=x", 400, `must be a number`},
+		{h, "GET", "files?limit=5;sort=name", 400, `{"error":"invalid semicolon separator in query"}`},
 		{h, "GET", "cardinality?sort=%ff%22", 400, "{\"error\":\"sort is \\\"\uFFFD\\\\\\\"\\\": must be one of series, samples, name\"}"},
 	}
 	for _, tt := range tests {

@@ -70,7 +70,7 @@ func paths() (paths []string) {
 // surveyed answers with what get finds in the directory.
 func (s *Status) surveyed(get func(*collect.Snapshot, query) any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q, err := parseQuery(r.URL.Query())
+		q, err := parseQuery(r.URL.RawQuery)
 		if err != nil {
 			Fail(w, http.StatusBadRequest, err.Error())
 			return
@@ -99,8 +99,12 @@ const (
 	mostLimit  = 1000
 )
 
-func parseQuery(values url.Values) (query, error) {
+func parseQuery(text string) (query, error) {
 	q := query{cardinality.BySeries, usualLimit}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return q, err
+	}
 	if sort := values.Get("sort"); sort != "" {
 		if !slices.Contains(cardinality.Orders, sort) {
 			return q, fmt.Errorf("sort is %q: must be one of %s", cardinality.Clip(sort), strings.Join(cardinality.Orders, ", "))

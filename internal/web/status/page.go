@@ -53,7 +53,7 @@ func (s *Status) Page() http.Handler {
 		if r.Method == http.MethodHead {
 			return
 		}
-		q, err := parseQuery(r.URL.Query())
+		q, err := parseQuery(r.URL.RawQuery)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

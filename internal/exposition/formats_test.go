@@ -512,6 +512,23 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
+// TestOddCounter: of a counter whose name ends in _total only as it is known, not as it is
+// in the files, OpenMetrics' own name is not to be had where the files' name is shown.
+func TestOddCounter(t *testing.T) {
+	files := map[string][]entry{"counter_1-0.db": {{`["a.total","a.total",[],[]]`, 1}}}
+	for scheme, want := range map[string]string{
+		"allow-utf-8": "# HELP \"a.total\" H\n# TYPE \"a.total\" unknown\n{\"a.total\"} 1.0\n",
+		"underscores": "# HELP a H\n# TYPE a counter\na_total 1.0\n",
+	} {
+		format := exposition.Negotiate("application/openmetrics-text;version=1.0.0;escaping="+scheme, true)
+		got := string(pageIn(t, snapshot(t, files), format))
+		if diff := cmp.Diff(strings.ReplaceAll(want, " H\n", " Multiprocess metric\n")+"# EOF\n", got); diff != "" {
+			t.Errorf("%s: -want +got\n%s", scheme, diff)
+		}
+	}
+	compareFormats(t, files)
+}
+
 // TestWholePage: our families stand among the application's, in order, and what they
 // are called does not make a page invalid.
 func TestWholePage(t *testing.T) {

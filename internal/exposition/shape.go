@@ -101,7 +101,7 @@ func (w *Writer) split(s *collect.Snapshot, f family) {
 func (f *family) declareCounter(s *collect.Snapshot) {
 	stem, ok := strings.CutSuffix(f.Name, totalSuffix)
 	valid := func(id series.ID) bool { return s.Value(id) >= 0 }
-	if !ok || stem == "" || taken(s.Layout, stem) || slices.ContainsFunc(f.Series, func(id series.ID) bool { return !valid(id) }) {
+	if !ok || stem == "" || !strings.HasSuffix(f.shown, totalSuffix) || taken(s.Layout, stem) || slices.ContainsFunc(f.Series, func(id series.ID) bool { return !valid(id) }) {
 		f.Type = discover.Untyped
 		return
 	}

@@ -2,7 +2,8 @@ package probe
 
 import (
 	"errors"
-	"strings"
+	"strconv"
+	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -37,9 +38,19 @@ func runMmapStats(s *scrape) (part, error) {
 func up(dirs []collect.Directory, errs []error) *dto.MetricFamily {
 	var samples []sample
 	for i, dir := range dirs {
-		samples = append(samples, sample{truth(errs[i] == nil), []string{"dir", strings.ToValidUTF8(dir.Path, "\ufffd")}})
+		samples = append(samples, sample{truth(errs[i] == nil), []string{"dir", shownPath(dir.Path)}})
 	}
 	return gauge("gme_source_up", "Whether the directory could be read.", samples...)
+}
+
+// shownPath is a path as a label's value: what is not UTF-8 is shown byte by byte, so
+// that two paths stay two.
+func shownPath(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	quoted := strconv.Quote(path)
+	return quoted[1 : len(quoted)-1]
 }
 
 // group is what files are counted by.

@@ -409,6 +409,21 @@ func TestWriteError(t *testing.T) {
 	}
 }
 
+// TestSourceUpOddPaths: two directories stay two, though neither path is UTF-8.
+func TestSourceUpOddPaths(t *testing.T) {
+	in := t.TempDir()
+	config := collect.Config{Dirs: []collect.Directory{{Path: in + "/\xfe"}, {Path: in + "/\xff"}}}
+	for _, dir := range config.Dirs {
+		must(t, os.Mkdir(dir.Path, 0o700))
+	}
+	text, _ := scrape(t, probe.New(probe.Known, config.Engine(), slog.New(&journal{})))
+	for _, name := range []string{`\\xfe`, `\\xff`} {
+		if line := "gme_source_up{dir=\"" + in + "/" + name + "\"} 1\n"; !strings.Contains(text, line) {
+			t.Errorf("the page lacks %s", line)
+		}
+	}
+}
+
 // TestSourceUp: each directory says whether it can be read; as long as one can,
 // the probes succeed.
 func TestSourceUp(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -67,8 +68,10 @@ func Main(args []string, out, errs io.Writer) int {
 		name, run := add(app, t)
 		commands[name] = run
 	}
-	name, err := app.Parse(args)
+	name, unwritten, err := read(app, args)
 	switch {
+	case unwritten != nil:
+		err = unwritten
 	case exited >= 0: // --help or --version
 		return exited
 	case err != nil:
@@ -77,6 +80,20 @@ func Main(args []string, out, errs io.Writer) int {
 		err = commands[name]()
 	}
 	return t.exitCode(err)
+}
+
+// read is app.Parse, which panics if it cannot write the help that was asked for.
+func read(app *kingpin.Application, args []string) (command string, unwritten, err error) {
+	defer func() {
+		cause := recover()
+		if failure, ok := cause.(*fs.PathError); ok {
+			unwritten = failure
+		} else if cause != nil {
+			panic(cause)
+		}
+	}()
+	command, err = app.Parse(args)
+	return command, nil, err
 }
 
 // explainUsage says what is wrong with the arguments that err was found in, or with

@@ -13,6 +13,9 @@ module MetricsServer
             'its metrics belong into %<ours>s, where they are wiped at the start, and served. Remove the setting, ' \
             'and that of pid_provider: this gem makes both. Another directory is set as prometheus_multiproc_dir.'
 
+    LATE = 'Metrics server: metrics_dir is %<late>s now, but metrics are written to %<ours>s since the start, and ' \
+           'served from there. Set it before: for Puma in config/puma.rb, with MetricsServer.configure.'
+
     attr_reader :directory
 
     def initialize(config, env: ENV)
@@ -34,11 +37,14 @@ module MetricsServer
     end
 
     # For a process of the application that is neither Puma's nor Sidekiq's, such
-    # as a rake task: if it writes metrics to the directory, then by its name.
+    # as a rake task: if it writes metrics to the directory, then by its name, and its
+    # files stay for as long as it lives.
     def take_name
-      return if @env['prometheus_multiproc_dir'].to_s.empty?
+      dir = @env['prometheus_multiproc_dir'].to_s
+      return if dir.empty?
 
       require 'prometheus/client'
+      @shared = MetricsDirectory.new(dir).join
       ::Prometheus::Client.configuration.pid_provider = method(:process_name)
     end
 
@@ -48,6 +54,7 @@ module MetricsServer
       return unless @target
 
       @directory.disclaim
+      @directory.create # gone with an old release, while its primary lives: the client would raise into requests
       ::Prometheus::Client.reinitialize_on_pid_change
       check_client
     end
@@ -59,10 +66,10 @@ module MetricsServer
       return if @checked || !@target || @worker.to_i.positive?
 
       dir = ::Prometheus::Client.configuration.multiprocess_files_dir.to_s
-      return if File.identical?(dir, @directory.path)
+      late = @config.metrics_dir(@target)
+      return warn_of(MOVED, dir: dir) unless ours?(dir)
 
-      @checked = true
-      @config.log.warn(format(MOVED, dir: dir, ours: @directory.path))
+      warn_of(LATE, late: late) unless ours?(late)
     end
 
     # For a forked server: it does not count as a user of the directory.
@@ -86,6 +93,15 @@ module MetricsServer
     end
 
     private
+
+    def ours?(dir)
+      dir == @directory.path || File.identical?(dir, @directory.path)
+    end
+
+    def warn_of(text, **values)
+      @checked = true
+      @config.log.warn(format(text, ours: @directory.path, **values))
+    end
 
     # A process that a job forked has a name of its own: what it sets a gauge to
     # would else be its parent's. The client asks in the middle of the job.

@@ -7,8 +7,9 @@ module MetricsServer
   # which a thread reaps as soon as it ends. In a forked copy of the parent it
   # looks ended.
   class Child
-    # Seconds between TERM and KILL.
-    GRACE = 10
+    # Seconds between TERM and KILL: for so long a server that hangs keeps Puma or
+    # Sidekiq from ending. Both servers end within two.
+    GRACE = 5
 
     attr_reader :pid
 
@@ -16,15 +17,21 @@ module MetricsServer
     # Raises SystemCallError when there is none.
     def self.spawn(env, command, *arguments, **options)
       # The pair says that it is a program, not a line for a shell.
-      new(Process.spawn(env, [command, command], *arguments, in: File::NULL, pgroup: true, **options))
+      # It gets none of the application's sockets, which Puma leaves open for its successor.
+      new(Process.spawn(env, [command, command], *arguments, in: File::NULL, pgroup: true, close_others: true,
+                                                             **options))
     end
 
     # Runs the block in a copy of this process that leaves nothing of what the
     # parent does at its end undone twice: neither at_exit nor buffers.
     def self.fork(&block)
+      parent = Process.pid
       pid = Process.fork { run_and_leave(&block) }
       join_group(pid)
       new(pid)
+    ensure
+      # In the copy, hooks of others run before the block, and one may have raised.
+      Process.exit!(1) unless Process.pid == parent
     end
 
     def self.run_and_leave

@@ -93,7 +93,15 @@ module MetricsServer
         'prometheus_multiproc_dir' => @metrics_dir,
         'METRICS_SERVER_SETTINGS' => JSON.generate(@settings.to_h),
         'METRICS_SERVER_PARENT_PID' => Process.pid.to_s,
-        'RAILS_ENV' => @config.environment }
+        'RAILS_ENV' => @config.environment }.merge(bundle_environment)
+    end
+
+    # With prune_bundler Puma's primary has left the application's bundle, which has
+    # the client, perhaps, and nothing else has.
+    def bundle_environment
+      return {} unless ENV['PUMA_BUNDLER_PRUNED']
+
+      { 'RUBYOPT' => [ENV.fetch('RUBYOPT', nil), '-rbundler/setup'].compact.join(' ') }
     end
 
     # The application's own bin/metrics-server, where there is one.

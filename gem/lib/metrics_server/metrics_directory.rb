@@ -45,6 +45,16 @@ module MetricsServer
       alone
     end
 
+    # Makes this process a user of the directory, if that has had one before: who is not
+    # the application must not be the first, whose files others may not open. Never waits.
+    def join
+      @use = File.open(File.join(path, LOCK), File::RDONLY)
+      @use.flock(File::LOCK_SH | File::LOCK_NB)
+      self
+    rescue SystemCallError
+      self
+    end
+
     # Tries to make this process the one that runs the server of that name. True
     # when it is; it then stays so until it ends.
     def claim(name)

@@ -16,7 +16,7 @@ module MetricsServer
       @settings = settings
       @health = health
       @log = log
-      @troubled = @hung = false
+      @troubled = @hung = @elsewhere = false
     end
 
     def starting(pid)
@@ -53,7 +53,11 @@ module MetricsServer
       @log.info("#{@title} runs again, with pid #{pid}")
     end
 
+    # Said once, too.
     def run_elsewhere
+      return if @elsewhere
+
+      @elsewhere = true
       @log.info("#{@title} is run by another process of this application; taking over when that ends")
     end
 

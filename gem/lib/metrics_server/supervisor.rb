@@ -69,10 +69,17 @@ module MetricsServer
     private
 
     def wait_for_claim
-      return if @claim.call
+      rest(CLAIM_EVERY) until @stopping || claimed?
+    end
+
+    def claimed?
+      return true if @claim.call
 
       @report.run_elsewhere
-      rest(CLAIM_EVERY) until @stopping || @claim.call
+      false
+    rescue SystemCallError => e # the directory is gone, for now
+      @report.not_started(e)
+      false
     end
 
     def run_once

@@ -82,16 +82,15 @@ module MetricsServer
 
     # Runs and supervises the server of Puma, from now on until stop.
     def start_for_puma
-      supervise('puma') do |launch|
-        config.golang_server? ? launch.go(path: config.binary_dir) : launch.ruby
-      end
+      supervise('puma')
     end
 
-    # Runs and supervises a target's server: the block starts it, with a Launch.
-    # Its files are where the Prometheus client writes them. Does nothing when
-    # one is supervised already.
-    def supervise(target, &start)
-      supervisors[target] ||= supervisor(Target.named(target), &start).start
+    # Runs and supervises a target's server, always as a program: a copy of this
+    # process would have its signal handlers, until hooks of others have run that may
+    # hang, and TERM would reach the application. Its files are where the Prometheus
+    # client writes them. Does nothing when one is supervised already.
+    def supervise(target)
+      supervisors[target] ||= supervisor(Target.named(target)).start
     end
 
     # Stops all servers that this process supervises, and waits for their end.
@@ -118,12 +117,14 @@ module MetricsServer
       @supervisors = {}
     end
 
-    def supervisor(target, &start)
+    def supervisor(target)
       settings = config.settings(target)
       launch = Launch.new(target, metrics_dir: client_dir, config: config, settings: settings)
       health = HealthCheck.new(settings)
       report = Report.new(target, settings: settings, health: health, log: config.log)
-      Supervisor.new(health: health, report: report, claim: claim(target)) { start.call(launch) }
+      Supervisor.new(health: health, report: report, claim: claim(target)) do
+        config.golang_server? ? launch.go(path: config.binary_dir) : launch.ruby
+      end
     end
 
     def claim(target)

@@ -97,6 +97,15 @@ RSpec.describe MetricsServer::Application do
       expect(client.pid_provider.call).to eq("process_#{Process.pid}")
     end
 
+    it 'keeps those files from being wiped for as long as the process lives' do
+      application.prepare('puma')
+      application.directory.forget
+      env['prometheus_multiproc_dir'] = puma_dir
+      task = described_class.new(config, env: env).tap(&:take_name)
+      expect(MetricsServer::MetricsDirectory.new(puma_dir).use).to be(false)
+      expect(task.process_name).to eq("process_#{Process.pid}")
+    end
+
     it 'does nothing where no metrics are kept' do
       before = client.pid_provider
       application.take_name
@@ -245,6 +254,17 @@ RSpec.describe MetricsServer::Application do
   end
 
   describe '#worker_started' do
+    it 'makes the directory anew that is gone' do
+      application.prepare('puma')
+      counter = Prometheus::Client::Registry.new.counter(:forks_total, 'help')
+      FileUtils.rm_r(puma_dir)
+      in_a_process do
+        application.worker_started(0)
+        counter.increment
+      end
+      expect(files).to eq(%w[counter_puma_0-0.db])
+    end
+
     it 'does nothing where nothing was prepared' do
       expect(Prometheus::Client).not_to receive(:reinitialize_on_pid_change)
       application.worker_started(0)
@@ -266,6 +286,14 @@ RSpec.describe MetricsServer::Application do
       application.check_client
       expect(log.string.lines.size).to eq(1)
       expect(log.string).to match(/WARN.* has set multiprocess_files_dir .* to #{tmp}, but .* into #{puma_dir},/)
+    end
+
+    it 'says once that metrics_dir was set too late' do
+      application.prepare('puma')
+      config.metrics_dir = "#{tmp}/late"
+      2.times { application.check_client }
+      expect(log.string.lines.size).to eq(1)
+      expect(log.string).to match(%r{WARN.* metrics_dir is #{tmp}/late now, but .* to #{puma_dir} since the start,})
     end
 
     it 'is content with the same directory by another name' do

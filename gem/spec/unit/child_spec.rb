@@ -59,6 +59,15 @@ RSpec.describe MetricsServer::Child do
       expect(content("#{tmp}/env").chomp).to eq("1 #{ENV.fetch('PATH')}")
     end
 
+    it 'gives the child none of the sockets that are left open for others' do
+      read, write = IO.pipe
+      write.close_on_exec = false
+      shell("readlink /proc/$$/fd/#{write.fileno} > #{tmp}/fd; echo end >> #{tmp}/fd")
+      expect(content("#{tmp}/fd")).to eq("end\n")
+    ensure
+      [read, write].each(&:close)
+    end
+
     it 'gives the child a process group of its own, and nothing to read' do
       child = shell("cat > #{tmp}/input; echo end >> #{tmp}/input; exec sleep 60")
       expect(Process.getpgid(child.pid)).to eq(child.pid)
@@ -200,6 +209,18 @@ RSpec.describe MetricsServer::Child do
       script = 'child = MetricsServer::Child.fork { $stdout.sync = true; puts "up"; sleep }; ' \
                'sleep 0.2; child.stop; puts child.fate'
       expect(ruby(script)).to eq("up\nexit status 143\n")
+    end
+
+    it 'leaves no second copy of the application when a hook of others raises there', if: Process.respond_to?(:_fork) do
+      expect(ruby(<<~'RUBY')).to eq("exit status 1\n")
+        at_exit { puts 'at_exit' unless Process.pid == MAIN }
+        MAIN = Process.pid
+        hook = Module.new { def _fork = super.tap { |pid| raise 'hook' if pid.zero? } }
+        Process.singleton_class.prepend(hook)
+        child = MetricsServer::Child.fork { puts 'ran' } rescue puts('went on')
+        sleep 0.02 while child.alive?
+        puts child.fate
+      RUBY
     end
 
     it "does not do at its end what the parent does at the parent's" do

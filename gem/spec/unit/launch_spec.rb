@@ -40,6 +40,14 @@ RSpec.describe MetricsServer::Launch do
     [first.chomp, variables.to_h { |line| line.chomp.split('=', 2) }]
   end
 
+  def with_environment(variables)
+    before = variables.to_h { |name, _| [name, ENV.fetch(name, nil)] }
+    ENV.update(variables)
+    yield
+  ensure
+    ENV.update(before)
+  end
+
   def started(child)
     children << child
     child
@@ -163,14 +171,6 @@ RSpec.describe MetricsServer::Launch do
       started(launch(puma).go(path: tmp))
       expect(said.first).to eq("#{tmp}/gitlab-metrics-exporter 0")
     end
-
-    def with_environment(variables)
-      before = variables.to_h { |name, _| [name, ENV.fetch(name, nil)] }
-      ENV.update(variables)
-      yield
-    ensure
-      ENV.update(before)
-    end
   end
 
   describe '#ruby' do
@@ -180,6 +180,11 @@ RSpec.describe MetricsServer::Launch do
     it "runs the application's own program where there is one" do
       started(launch(puma).ruby)
       expect(said.first).to eq("#{tmp}/bin/metrics-server 0")
+    end
+
+    it 'runs it in the bundle that Puma has pruned' do
+      with_environment('PUMA_BUNDLER_PRUNED' => 'true', 'RUBYOPT' => '-W0') { started(launch(puma).ruby) }
+      expect(said.last['RUBYOPT']).to eq('-W0 -rbundler/setup')
     end
 
     it 'tells it the target, the directory, the settings and our pid' do

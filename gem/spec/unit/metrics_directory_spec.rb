@@ -48,6 +48,29 @@ RSpec.describe MetricsServer::MetricsDirectory do
     Dir.children(path).sort.grep_v(/\.lock\z/)
   end
 
+  describe '#join' do
+    it 'keeps others from wiping' do
+      directory.use
+      pid, = another_process(&:join)
+      directory.forget
+      touch('counter_1-0.db')
+      expect(described_class.new(path).use).to be(false)
+      expect(entries).to eq(%w[counter_1-0.db])
+      kill(pid)
+    end
+
+    it 'makes nothing, and waits for nobody' do
+      directory.join
+      expect(File.exist?(path)).to be(false)
+      Dir.mkdir(path)
+      directory.join
+      expect(Dir.children(path)).to eq([])
+      directory.use
+      _, joined = another_process { |other| other.join && :joined }
+      expect(joined).to eq(':joined')
+    end
+  end
+
   describe '#create' do
     it 'makes the directory, and those above it, for its user alone' do
       deep = described_class.new(File.join(path, 'a', 'b'))

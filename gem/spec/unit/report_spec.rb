@@ -141,7 +141,7 @@ RSpec.describe MetricsServer::Report do
   end
 
   it 'explains why it starts none' do
-    report.run_elsewhere
+    2.times { report.run_elsewhere }
     expect(said).to eq(['INFO Puma metrics server is run by another process of this application; taking over when ' \
                         'that ends'])
   end

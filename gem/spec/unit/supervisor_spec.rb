@@ -119,7 +119,14 @@ RSpec.describe MetricsServer::Supervisor do
     free = false
     clock.at(12) { free = true }
     expect(run(supervisor(claim: -> { free }), 20)).to eq(
-      [[0, :run_elsewhere], [15, :starting, 1], [20, :stopped, 1, 10]]
+      [[0, :run_elsewhere], [5, :run_elsewhere], [10, :run_elsewhere], [15, :starting, 1], [20, :stopped, 1, 10]]
+    )
+  end
+
+  it 'goes on where it cannot be found out who runs the server' do
+    claims = [-> { raise Errno::ENOENT, 'gone' }, -> { false }, -> { true }]
+    expect(run(supervisor(claim: -> { claims.shift.call }), 20).map { |time, event| [time, event] }).to eq(
+      [[0, :not_started], [5, :run_elsewhere], [10, :starting], [20, :stopped]]
     )
   end
 

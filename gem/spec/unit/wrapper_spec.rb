@@ -95,7 +95,7 @@ RSpec.describe MetricsServer do
           expect { described_class.spawn_ruby_server('unicorn', metrics_dir: tmp) }.to refused
           expect { described_class.fork('unicorn', metrics_dir: tmp) }.to refused
           expect { described_class.settings('unicorn') }.to refused
-          expect { described_class.supervise('unicorn') { raise 'not called' } }.to refused
+          expect { described_class.supervise('unicorn') }.to refused
         end
       end
     end

@@ -30,6 +30,9 @@ func TestGolden(t *testing.T) {
 			if lint := run(t, strings.NewReader(got), "promtool", "check", "metrics"); lint.code != 0 && lint.code != 3 {
 				t.Errorf("promtool check metrics: exit status %d\n%s%s", lint.code, lint.stdout, lint.stderr)
 			}
+			if entry.Name() != "odd-shapes" { // which has a histogram whose buckets do not rise
+				parseOpenMetrics(t, dir)
+			}
 			want := filepath.Join(dir, "want.txt")
 			if *update {
 				if err := os.WriteFile(want, []byte(got), 0o644); err != nil {

@@ -48,7 +48,18 @@ func TestPython(t *testing.T) {
 			if diff := cmp.Diff(want, families(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}})); diff != "" {
 				t.Errorf("-library +we:\n%s", excerpt(diff))
 			}
+			parseOpenMetrics(t, dir)
 		})
+	}
+}
+
+// parseOpenMetrics has the library, whose parser is the strict one, read our page of a
+// directory in OpenMetrics.
+func parseOpenMetrics(t *testing.T, dir string) {
+	t.Helper()
+	page := run(t, nil, program, "render", "--format=openmetrics", dir).stdout
+	if r := run(t, strings.NewReader(page), python, "testdata/python/openmetrics.py"); r.code != 0 {
+		t.Errorf("the library does not read our OpenMetrics: %s", r.stderr)
 	}
 }
 

@@ -492,6 +492,14 @@ func TestOpenMetrics(t *testing.T) {
 			"# HELP h H\n# TYPE h histogram\n" +
 				"h_bucket{quantile=\"a\",le=\"+Inf\"} 2\nh_sum{quantile=\"a\"} 4.0\nh_count{quantile=\"a\"} 2\n" +
 				"h_bucket{quantile=\"b,\\\"\",le=\"+Inf\"} 1\nh_sum{quantile=\"b,\\\"\"} 3.0\nh_count{quantile=\"b,\\\"\"} 1\n"},
+		{"sums that can fall", map[string][]entry{
+			"histogram_1-0.db": {
+				{`["h","h_bucket",["le"],["-1"]]`, 1}, {`["h","h_bucket",["le"],["+Inf"]]`, 1}, {`["h","h_sum",[],[]]`, 3}, {`["h","h_count",[],[]]`, 1}},
+			"summary_1-0.db": {{`["s","s_sum",[],[]]`, -1}, {`["s","s_count",[],[]]`, 2}, {`["t","t_sum",[],[]]`, math.NaN()}, {`["t","t_count",[],[]]`, 2}}},
+			"# HELP h_bucket H\n# TYPE h_bucket unknown\nh_bucket{le=\"-1.0\"} 1.0\nh_bucket{le=\"+Inf\"} 1.0\n" +
+				"# HELP h_count H\n# TYPE h_count unknown\nh_count 1.0\n# HELP h_sum H\n# TYPE h_sum unknown\nh_sum 3.0\n" +
+				"# HELP s_count H\n# TYPE s_count unknown\ns_count 2.0\n# HELP s_sum H\n# TYPE s_sum unknown\ns_sum -1.0\n" +
+				"# HELP t_count H\n# TYPE t_count unknown\nt_count 2.0\n# HELP t_sum H\n# TYPE t_sum unknown\nt_sum NaN\n"},
 		{"a summary", map[string][]entry{"summary_1-0.db": {
 			{`["s","s",["le","quantile"],["y","0.90"]]`, 1}, {`["s","s_sum",["le"],["y"]]`, 3}, {`["s","s_count",["le"],["y"]]`, 2}}},
 			"# HELP s H\n# TYPE s summary\ns{le=\"y\",quantile=\"0.9\"} 1.0\ns_sum{le=\"y\"} 3.0\ns_count{le=\"y\"} 2\n"},

@@ -130,10 +130,11 @@ func (s *set) add(bound number, value float64) {
 // whole reports whether each label set of f has all that the readers of
 // OpenMetrics and protobuf make up where it is missing: a sum, a count, and a
 // histogram the bucket of everything; and counts that are whole numbers, which
-// is all that these formats have.
-func (c *sets) whole(s *collect.Snapshot, f *family) bool {
+// is all that these formats have. With rising, sums must be such that they can only
+// rise, which OpenMetrics demands: not below zero, and not of values that may be.
+func (c *sets) whole(s *collect.Snapshot, f *family, rising bool) bool {
 	return c.each(s, f, func(set *set) bool {
-		if !set.hasSum || !set.hasCount || !isCount(set.count) {
+		if !set.hasSum || !set.hasCount || !isCount(set.count) || rising && !(set.sum >= 0) {
 			return false
 		}
 		if f.bound == quantileLabel {
@@ -145,6 +146,6 @@ func (c *sets) whole(s *collect.Snapshot, f *family) bool {
 			}
 		}
 		last := len(set.points) - 1
-		return last >= 0 && strings.HasPrefix(set.points[last].text, "+")
+		return last >= 0 && strings.HasPrefix(set.points[last].text, "+") && !(rising && set.points[0].value < 0)
 	})
 }

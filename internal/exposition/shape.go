@@ -71,7 +71,7 @@ func (w *Writer) fits(s *collect.Snapshot, f *family) bool {
 	case w.format.kind == openMetrics && has(s.Layout, f.Name, createdSuffix):
 		return false
 	}
-	return w.sets.whole(s, f)
+	return w.sets.whole(s, f, w.format.kind == openMetrics)
 }
 
 // split adds f as an untyped family for each of its sample names. Its series

@@ -95,7 +95,7 @@ func (c *census) take(ctx context.Context, dir string, names []string, want Live
 			suspects = append(suspects, name)
 		}
 	}
-	if len(suspects) == 0 || want == LivenessAuto && !c.proved {
+	if len(suspects) == 0 || want == LivenessAuto && !c.proved && !c.prove(ctx, dir, names, owners) {
 		return
 	}
 	c.dead = map[string]*corpse{}
@@ -113,18 +113,38 @@ func (c *census) take(ctx context.Context, dir string, names []string, want Live
 	}
 }
 
+// prove looks for proof among all other files: those who live may have no live gauges.
+func (c *census) prove(ctx context.Context, dir string, names []string, known map[string]process) bool {
+	for _, name := range names {
+		if ctx.Err() != nil {
+			break
+		}
+		if f, pid, ok := pidOf(name); ok && !f.Live() && c.look(dir, name, pid, known[name]) == owner {
+			c.proved = true
+			break
+		}
+	}
+	return c.proved
+}
+
 // livePID returns the process id in the name of a file of Python's live gauges.
-// Ruby's have something behind it.
 func livePID(name string) (pid int, ok bool) {
 	if !strings.HasPrefix(name, "gauge_live") {
-		return 0, false
+		return 0, false // as nearly all
 	}
+	f, pid, ok := pidOf(name)
+	return pid, ok && f.Live()
+}
+
+// pidOf returns what the name of a file says that is Python's, and the process id in
+// it. Ruby's files have something behind that.
+func pidOf(name string) (f discover.File, pid int, ok bool) {
 	f, err := discover.Parse(name, discover.Python)
-	if err != nil || !f.Live() {
-		return 0, false
+	if err != nil {
+		return f, 0, false
 	}
 	pid, err = strconv.Atoi(f.PID)
-	return pid, err == nil && pid > 0 && strconv.Itoa(pid) == f.PID
+	return f, pid, err == nil && pid > 0 && strconv.Itoa(pid) == f.PID
 }
 
 // look returns the standing of a process. What was found out before holds as long

@@ -25,11 +25,17 @@ func deadPID(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-// claim writes a file that bears our own process id, and maps it, as Python does.
+// claim writes a file of a live gauge that bears our own process id, and maps it, as
+// Python does.
 func claim(t *testing.T, dir string, value float64) (name string) {
 	t.Helper()
-	name = fmt.Sprintf("gauge_livesum_%d.db", os.Getpid())
-	content := live(value)
+	return claimAs(t, dir, "gauge_livesum", live(value))
+}
+
+// claimAs is claim for another kind of file.
+func claimAs(t *testing.T, dir, kind string, content []byte) (name string) {
+	t.Helper()
+	name = fmt.Sprintf("%s_%d.db", kind, os.Getpid())
 	rewrite(t, filepath.Join(dir, name), content)
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
 	must(t, err)
@@ -96,6 +102,15 @@ func TestLivenessOfAll(t *testing.T) {
 	wantPage(t, look(t, e), helped("# g gauge", "g 1"))
 	must(t, os.Rename(filepath.Join(dir, name), filepath.Join(dir, fmt.Sprintf("gauge_livesum_%d.db", deadPID(t)))))
 	wantPage(t, look(t, e), "")
+}
+
+// Any file proves it: processes that live may not have set a live gauge.
+func TestLivenessProvedByACounter(t *testing.T) {
+	dir := inDir(t, map[string][]byte{fmt.Sprintf("gauge_livesum_%d.db", deadPID(t)): live(10)})
+	e := withLiveness(dir, collect.LivenessAuto)
+	wantPage(t, lookBoth(t, e), helped("# g gauge", "g 10"))
+	claimAs(t, dir, "counter", pythonImage(stamped, stampedEntry{pythonKey("c", "c_total", "{}", "Help."), 5, 0}))
+	wantPage(t, lookBoth(t, e), helped("# c_total counter", "c_total 5"))
 }
 
 // A process that has the id, but has not mapped the file, is another one.

@@ -13,7 +13,7 @@ import (
 	"gitlab-metrics-exporter/internal/format"
 )
 
-// maxNamed is how many files one scrape names in the log.
+// maxNamed is how many files, and how many metrics, one scrape names in the log.
 const maxNamed = 20
 
 // faults logs what is wrong with a directory and its files: when it begins and
@@ -122,36 +122,29 @@ func text(err error) string {
 
 func (f *faults) reportFiles(s *collect.Snapshot) {
 	now := map[string]*format.Damage{}
-	fresh := 0
+	var fresh, mended []string
 	for _, file := range s.Files {
 		if file.Damage == nil {
 			continue
 		}
 		path := s.Path(file)
 		now[path] = file.Damage
-		if file.Damage.Same(f.files[path]) {
-			continue
-		}
-		if fresh++; fresh <= maxNamed {
-			f.log.Warn("Metric file is damaged; the damaged part is absent",
-				"file", path, "reason", file.Damage.Reason, "err", file.Damage)
+		if !file.Damage.Same(f.files[path]) {
+			fresh = append(fresh, path)
 		}
 	}
-	if fresh > maxNamed {
-		f.log.Warn("More metric files are damaged; the check command names all of them", "files", fresh-maxNamed)
-	}
-	mended := 0
-	for name := range f.files {
-		if _, still := now[name]; still {
-			continue
-		}
-		if mended++; mended <= maxNamed {
-			f.log.Info("Metric file is no longer damaged", "file", name)
+	for path := range f.files {
+		if now[path] == nil {
+			mended = append(mended, path)
 		}
 	}
-	if mended > maxNamed {
-		f.log.Info("More metric files are no longer damaged", "files", mended-maxNamed)
-	}
+	some(fresh, func(path string) {
+		f.log.Warn("Metric file is damaged; the damaged part is absent", "file", path, "reason", now[path].Reason, "err", now[path])
+	}, func(n int) {
+		f.log.Warn("More metric files are damaged; the check command names all of them", "files", n)
+	})
+	some(mended, func(path string) { f.log.Info("Metric file is no longer damaged", "file", path) },
+		func(n int) { f.log.Info("More metric files are no longer damaged", "files", n) })
 	f.files = now
 }
 
@@ -159,21 +152,28 @@ func (f *faults) reportConflicts(now []string) {
 	if slices.Equal(now, f.conflicts) {
 		return // as nearly always
 	}
-	fresh, more := cardinality.Head(without(now, f.conflicts), maxNamed)
-	for _, family := range fresh {
-		f.log.Warn("Metric files disagree about a metric, which cannot be shown as declared", "family", family)
-	}
-	if more > 0 {
-		f.log.Warn("Metric files disagree about more metrics; the check command names all of them", "families", more)
-	}
-	settled, more := cardinality.Head(without(f.conflicts, now), maxNamed)
-	for _, family := range settled {
-		f.log.Info("Metric files no longer disagree about a metric", "family", family)
-	}
-	if more > 0 {
-		f.log.Info("Metric files no longer disagree about more metrics", "families", more)
-	}
+	// Names are the files' to choose, and may be megabytes.
+	some(without(now, f.conflicts), func(family string) {
+		f.log.Warn("Metric files disagree about a metric, which cannot be shown as declared", "family", cardinality.Clip(family))
+	}, func(n int) {
+		f.log.Warn("Metric files disagree about more metrics; the check command names all of them", "families", n)
+	})
+	some(without(f.conflicts, now), func(family string) {
+		f.log.Info("Metric files no longer disagree about a metric", "family", cardinality.Clip(family))
+	}, func(n int) { f.log.Info("Metric files no longer disagree about more metrics", "families", n) })
 	f.conflicts = now
+}
+
+// some calls name for each of a list, but no more than maxNamed, and more with how many
+// are left.
+func some(list []string, name func(string), more func(int)) {
+	first, left := cardinality.Head(list, maxNamed)
+	for _, one := range first {
+		name(one)
+	}
+	if left > 0 {
+		more(left)
+	}
 }
 
 // without returns what of a list is not in another. Both are in order.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,6 +121,20 @@ func TestManyConflicts(t *testing.T) {
 		if len(lines) != 21 || lines[0] != step.first || lines[20] != step.last {
 			t.Errorf("%d lines: %q", len(lines), lines)
 		}
+	}
+}
+
+// TestHugeConflict: who names metrics cannot fill the log.
+func TestHugeConflict(t *testing.T) {
+	dir := t.TempDir()
+	name := strings.Repeat("m", 1<<20)
+	for _, kind := range []string{"counter", "gauge_max"} {
+		write(t, dir, kind+"_1-0.db", image(`["`+name+`","`+name+`",[],[]]`))
+	}
+	s, j := newSet(dir)
+	scrape(t, s)
+	if lines := j.take(); len(lines) != 1 || len(lines[0]) > 250 {
+		t.Errorf("%d lines, the first of %d bytes", len(lines), len(lines[0]))
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 func addCheck(app *kingpin.Application, t terminal) (string, func() error) {
 	command := app.Command("check", "List the files of a directory, and what is wrong with them.").
 		HelpLong(`Lists the metric files of a directory: format, type and gauge mode, the label pid where processes are kept apart, size
-and used bytes, the number of entries that a page shows of them, and their state. What is damaged follows below, with the place, and then
-which metrics files disagree about: those are no damage, but cannot be shown as they were declared. A file is
-dead if it has live gauges that do not count, because their process is dead.
+and used bytes, the number of entries that a page shows of them, and their state. What is damaged follows below, with
+the place, and then which metrics files disagree about: those are no damage, but cannot be shown as they were declared.
+A file is dead if it has live gauges that do not count, because their process is dead.
 
 Exit status: 0 if all is well, 1 if anything is damaged, or a directory cannot be read or is named twice.`)
 	r := readingOf(command)
@@ -51,11 +51,11 @@ func check(r *reading, t terminal) error {
 			fmt.Fprintf(t.out, "%s: %d entries are absent because of their key\n", printable(snapshot.Path(f)), f.BadKeys)
 		}
 	}
-	for _, family := range snapshot.Layout.Conflicts {
-		fmt.Fprintf(t.out, "\n%s: files disagree about this metric", printable(family))
-	}
 	if len(snapshot.Layout.Conflicts) > 0 {
 		fmt.Fprintln(t.out)
+	}
+	for _, family := range snapshot.Layout.Conflicts {
+		fmt.Fprintf(t.out, "%s: files disagree about this metric\n", printable(family))
 	}
 	printDirs(t.out, snapshot)
 	fmt.Fprintf(t.out, "\n%d files, %d damaged, %d entries, %d series", len(snapshot.Files), len(damaged), entries, snapshot.Layout.Len())

@@ -100,12 +100,13 @@ func (w *Writer) split(s *collect.Snapshot, f family) {
 // type: its series must not change their name.
 func (f *family) declareCounter(s *collect.Snapshot) {
 	stem, ok := strings.CutSuffix(f.Name, totalSuffix)
-	valid := func(id series.ID) bool { return s.Value(id) >= 0 }
-	if !ok || stem == "" || !strings.HasSuffix(f.shown, totalSuffix) || taken(s.Layout, stem) || slices.ContainsFunc(f.Series, func(id series.ID) bool { return !valid(id) }) {
+	title, shown := strings.CutSuffix(f.shown, totalSuffix)
+	invalid := func(id series.ID) bool { return !(s.Value(id) >= 0) }
+	if !ok || !shown || stem == "" || taken(s.Layout, stem) || slices.ContainsFunc(f.Series, invalid) {
 		f.Type = discover.Untyped
 		return
 	}
-	f.title = strings.TrimSuffix(f.shown, totalSuffix)
+	f.title = title
 }
 
 // taken reports whether a counter declared as stem would get in the way of

@@ -66,9 +66,9 @@ module MetricsServer
       return if @checked || !@target || @worker.to_i.positive?
 
       dir = ::Prometheus::Client.configuration.multiprocess_files_dir.to_s
-      late = @config.metrics_dir(@target)
       return warn_of(MOVED, dir: dir) unless ours?(dir)
 
+      late = @config.metrics_dir(@target)
       warn_of(LATE, late: late) unless ours?(late)
     end
 

@@ -34,7 +34,7 @@ type Label struct {
 	// since; else nil, as parsers leave it.
 	Raw []byte
 
-	// At is where Value begins in the raw key, if it stands there as a string
+	// At is where Value begins in the raw key, if it stands there in quotes and
 	// without escapes; else 0.
 	At int
 }

@@ -68,6 +68,9 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		}
 		return id, nil
 	}
+	if id := t.learnAlike(raw, from); id != None {
+		return id, nil
+	}
 	if err := parse(raw, &t.key); err != nil {
 		return None, err
 	}
@@ -85,6 +88,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		t.imply(id, w, l, from)
 	}
 	t.template.note(raw, &t.key, from, l, sample, t.records[id].count)
+	t.shapes.note(raw, &t.key, from, l, sample)
 	return id, nil
 }
 

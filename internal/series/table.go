@@ -93,8 +93,10 @@ type Table struct {
 	homes   []string // by sample, of the last layout
 
 	template template
+	shapes   shapes
 	key      format.Key // reused
 	text     []byte     // reused
+	values   []stretch  // reused
 }
 
 // A sample is a sample name within its declared family.

@@ -12,8 +12,7 @@ import (
 type template struct {
 	source *Source // the pass that the key was met in, nil if there is none
 	raw    []byte  // the key
-	from   int     // where the value of its label le begins
-	to     int     // and ends
+	le     stretch // where the value of its label le is
 	line   line
 	sample uint32
 	count  ID // see record
@@ -32,24 +31,27 @@ func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sam
 			return // it shares a part with le
 		case "le":
 			if label.At > 0 {
-				m.source, m.line, m.sample, m.count = source, l, sample, count
-				m.raw = append(m.raw[:0], raw...)
-				m.from, m.to = label.At, label.At+len(label.Value)
+				m.set(raw, stretch{label.At, label.At + len(label.Value)}, source, l, sample, count)
 			}
 		}
 	}
+}
+
+// set makes the key raw the template, the value of whose label le is at le.
+func (m *template) set(raw []byte, le stretch, source *Source, l line, sample uint32, count ID) {
+	*m = template{source, append(m.raw[:0], raw...), le, l, sample, count}
 }
 
 // bound returns the value of the label le of the key raw, if that is all in
 // which it differs from the template. Then raw is as good JSON as that: what
 // it has instead is plain text, too, between the same quotes.
 func (m *template) bound(raw []byte, source *Source) (le []byte, ok bool) {
-	end := len(raw) - (len(m.raw) - m.to)
-	if m.source != source || end < m.from ||
-		!bytes.Equal(raw[end:], m.raw[m.to:]) || !bytes.Equal(raw[:m.from], m.raw[:m.from]) {
+	end := len(raw) - (len(m.raw) - m.le.to)
+	if m.source != source || end < m.le.from ||
+		!bytes.Equal(raw[end:], m.raw[m.le.to:]) || !bytes.Equal(raw[:m.le.from], m.raw[:m.le.from]) {
 		return nil, false
 	}
-	le = raw[m.from:end]
+	le = raw[m.le.from:end]
 	for _, c := range le {
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return nil, false

@@ -64,7 +64,6 @@ func ParseKey(raw []byte, key *format.Key) error {
 
 // parseLabels parses the query string that begins at offset at of raw.
 func parseLabels(raw []byte, at int, key *format.Key) error {
-	escaped := bytes.IndexByte(raw[at:], '%') >= 0 || bytes.IndexByte(raw[at:], '+') >= 0
 	for more := at < len(raw); more; {
 		end := len(raw)
 		n := bytes.IndexByte(raw[at:], '&')
@@ -78,11 +77,6 @@ func parseLabels(raw []byte, at int, key *format.Key) error {
 		label, err := parseLabel(raw[at:at+equals], raw[at+equals+1:end], key)
 		if err != nil {
 			return err
-		}
-		// Never for le: what differs in it alone is not alike. It may be the
-		// sum, or have escapes.
-		if !escaped && string(label.Name) != "le" {
-			label.At = at + equals + 1
 		}
 		key.Labels = append(key.Labels, label)
 		at = end + 1

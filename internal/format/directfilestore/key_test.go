@@ -153,37 +153,6 @@ func TestParseKeyValues(t *testing.T) {
 
 func isSpecial(r rune) bool { return r < ' ' || r == '"' || r == '\\' }
 
-// At is where the value stands, where it does so as it is. Never of le, whose
-// value says more than itself.
-func TestParseKeyAt(t *testing.T) {
-	tests := []struct {
-		raw  string
-		want []int
-	}{
-		{"a=1&bc=&d=x y", []int{5, 10, 13}},
-		{"a=1&b=+", []int{0, 0}},
-		{"a=%31&b=1", []int{0, 0}},
-		{"a=1&le=2&z=3", []int{5, 0, 14}},
-	}
-	for _, tt := range tests {
-		raw := tableKey(histogram, tt.raw)
-		var key format.Key
-		if err := directfilestore.ParseKey(raw, &key); err != nil {
-			t.Fatalf("%s: %v", tt.raw, err)
-		}
-		var got []int
-		for _, l := range key.Labels {
-			got = append(got, l.At)
-			if l.At > 0 && !bytes.HasPrefix(raw[l.At:], l.Value) {
-				t.Errorf("%s: at %d is not the value %q", tt.raw, l.At, l.Value)
-			}
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s: -want +got:\n%s", tt.raw, diff)
-		}
-	}
-}
-
 const (
 	noMetric  = "key has no metric before it"
 	noName    = "metric has an empty name"

@@ -41,6 +41,9 @@ func (x *index) add(hash, number uint32) {
 	if x.used*4 >= len(x.slots)*3 {
 		old := x.slots
 		x.slots = make([]slot, 2*len(old))
+		// A page that is read first costs two faults, and the second interrupts the
+		// other cores.
+		clear(x.slots)
 		for i := range old {
 			if slot := old[i].Load(); slot != 0 {
 				x.put(slot)
@@ -64,18 +67,18 @@ func (x *index) put(new uint64) {
 type texts struct {
 	index index
 	arena arena
-	spans []span
+	spans list[span]
 }
 
 // number returns the number of b, whose hash is given, adding it if need be.
 func (t *texts) number(hash uint32, b []byte) uint32 {
 	number, known := t.index.find(hash, func(n uint32) bool { return bytes.Equal(t.get(n), b) })
 	if !known {
-		number = uint32(len(t.spans))
-		t.spans = append(t.spans, t.arena.add(b))
+		number = t.spans.len
+		t.spans.add(t.arena.add(b))
 		t.index.add(hash, number)
 	}
 	return number
 }
 
-func (t *texts) get(number uint32) []byte { return t.arena.get(t.spans[number]) }
+func (t *texts) get(number uint32) []byte { return t.arena.get(*t.spans.at(number)) }

@@ -3,7 +3,6 @@ package series
 import (
 	"encoding/binary"
 	"hash/maphash"
-	"sync/atomic"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
@@ -38,8 +37,8 @@ func (t *Table) find(key keyNo, from *Source) ID {
 	if from.File.PerProcess {
 		return t.ofKeyPID[uint64(key)<<32|uint64(from.process)]
 	}
-	if known := t.ofKey[from.space]; int(key) < len(known) {
-		return ID(known[key].Load())
+	if known := t.ofKey[from.space]; uint32(key) < known.len {
+		return ID(known.at(uint32(key)).Load())
 	}
 	return None
 }
@@ -50,11 +49,10 @@ func (t *Table) note(key keyNo, from *Source, id ID) {
 		return
 	}
 	known := t.ofKey[from.space]
-	for int(key) >= len(known) {
-		known = append(known, atomic.Uint32{})
+	for uint32(key) >= known.len {
+		known.next()
 	}
-	known[key].Store(uint32(id))
-	t.ofKey[from.space] = known
+	known.at(uint32(key)).Store(uint32(id))
 }
 
 // learn returns the series that the key raw names, numbering it if it is new.
@@ -64,7 +62,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		l.bound = t.bucket(le)
 		id := t.id(l, t.template.sample, from)
 		if from.kind.own && t.bounds[l.bound].flags&badLe == 0 {
-			t.records[id].count = t.template.count
+			t.record(id).count = t.template.count
 		}
 		return id, nil
 	}
@@ -87,7 +85,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	if from.kind.own {
 		t.imply(id, w, l, from)
 	}
-	t.template.note(raw, &t.key, from, l, sample, t.records[id].count)
+	t.template.note(raw, &t.key, from, l, sample, t.record(id).count)
 	t.shapes.note(raw, &t.key, from, l, sample)
 	return id, nil
 }
@@ -145,18 +143,17 @@ func (t *Table) id(l line, sample uint32, from *Source) ID {
 		t.rename(id, sample)
 		return id
 	}
-	id = ID(len(t.lines))
+	id = ID(t.lines.len)
 	t.lineNo.add(t.hashLine(l), uint32(id))
-	t.lines = append(t.lines, l)
-	t.records = append(t.records, record{sample: sample, kind: from.kind})
-	t.initial = append(t.initial, Neutral(from.kind.rule))
+	t.lines.add(l)
+	t.records.add(record{sample: sample, kind: from.kind})
 	t.noteRivals(id)
 	return id
 }
 
 // findLine returns the series that a line identifies, or None.
 func (t *Table) findLine(l line) ID {
-	number, _ := t.lineNo.find(t.hashLine(l), func(n uint32) bool { return t.lines[n] == l })
+	number, _ := t.lineNo.find(t.hashLine(l), func(n uint32) bool { return *t.lines.at(n) == l })
 	return ID(number)
 }
 
@@ -209,7 +206,7 @@ func (t *Table) sample(name uint32) uint32 {
 // rename settles which family a series belongs to if keys disagree: the first
 // by name, so that it does not depend on which key was met first.
 func (t *Table) rename(id ID, name uint32) {
-	r := &t.records[id]
+	r := t.record(id)
 	if r.sample == name {
 		return
 	}
@@ -225,7 +222,7 @@ func (t *Table) rename(id ID, name uint32) {
 func (t *Table) mix(id ID, typ discover.Type) {
 	before := t.mixed[id]
 	types := before
-	types.add(t.records[id].kind.typ)
+	types.add(t.record(id).kind.typ)
 	types.add(typ)
 	if types != before {
 		t.mixed[id] = types

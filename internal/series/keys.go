@@ -14,14 +14,14 @@ type keyNo uint32
 // file. It may be searched while the table learns more: what is known never changes.
 type Known struct {
 	keys keys
-	ids  []atomic.Uint32 // by keyNo, nil if processes are kept apart
+	ids  list[atomic.Uint32] // by keyNo, empty if processes are kept apart
 }
 
 // Known returns what the table knows for entries of a source.
 func (t *Table) Known(from *Source) Known {
 	k := Known{keys: t.keys}
 	if !from.File.PerProcess {
-		k.ids = t.ofKey[from.space]
+		k.ids = *t.ofKey[from.space]
 	}
 	return k
 }
@@ -29,10 +29,10 @@ func (t *Table) Known(from *Source) Known {
 // Find returns the series of the next entry of the source, whose key is raw, or None.
 func (k *Known) Find(raw []byte, from *Source) ID {
 	key, _ := k.keys.find(raw, from.last)
-	if int(key) >= len(k.ids) {
+	if uint32(key) >= k.ids.len {
 		return None
 	}
-	id := ID(k.ids[key].Load())
+	id := ID(k.ids.at(uint32(key)).Load())
 	if id != None {
 		from.last = key
 	}
@@ -49,14 +49,14 @@ type keys struct {
 	seed  maphash.Seed
 	index index // of the place in parts
 	arena arena
-	parts []keyParts // by keyNo-1
-	next  []*guesses // by keyNo
-	whole uint32     // place of the last key that is kept as a whole
-}
+	parts list[keyParts] // by keyNo-1
 
-// guesses are the keyNos that came after some others, in the file that was searched
-// last, or 0. Any number will do, so that copies may change them.
-type guesses [1024]atomic.Uint32
+	// By keyNo: that which came after it, in the file that was searched last, or 0. Any
+	// number will do, so that copies may change them.
+	next list[atomic.Uint32]
+
+	whole uint32 // place of the last key that is kept as a whole
+}
 
 // keyParts is a key: the first shared bytes of the key at the place like, which is
 // kept as a whole, and then its own.
@@ -71,7 +71,7 @@ type keyParts struct {
 // meet their metrics in much the same order, and a histogram's keys always come in
 // the same. That spares nine in ten look-ups.
 func (k *keys) find(raw []byte, after keyNo) (number keyNo, hash uint32) {
-	next := k.after(after)
+	next := k.next.at(uint32(after))
 	if guess := next.Load(); guess > 0 && k.is(guess-1, raw) {
 		return keyNo(guess), 0
 	}
@@ -84,45 +84,39 @@ func (k *keys) find(raw []byte, after keyNo) (number keyNo, hash uint32) {
 	return keyNo(place + 1), 0
 }
 
-// after returns the guess what comes after a key.
-func (k *keys) after(key keyNo) *atomic.Uint32 {
-	const n = uint(len(guesses{}))
-	return &k.next[uint(key)/n][uint(key)%n]
-}
-
 func (k *keys) is(place uint32, b []byte) bool {
-	if int(place) >= len(k.parts) {
+	if place >= k.parts.len {
 		return false // it is newer than this copy
 	}
-	p := k.parts[place]
+	p := k.parts.at(place)
 	shared := int(p.shared)
 	if len(b) != shared+int(p.own.to-p.own.from) || !bytes.Equal(b[shared:], k.arena.get(p.own)) {
 		return false
 	}
-	return shared == 0 || bytes.Equal(b[:shared], k.arena.get(k.parts[p.like].own)[:shared])
+	return shared == 0 || bytes.Equal(b[:shared], k.arena.get(k.parts.at(p.like).own)[:shared])
 }
 
 func newKeys() keys {
-	return keys{seed: maphash.MakeSeed(), index: newIndex(), next: []*guesses{new(guesses)}}
+	k := keys{seed: maphash.MakeSeed(), index: newIndex()}
+	k.next.next() // of no key
+	return k
 }
 
 // add adds raw, which find did not, and which comes after another key in its file.
 func (k *keys) add(raw []byte, hash uint32, after keyNo) keyNo {
-	place := uint32(len(k.parts))
+	place := k.parts.len
 	p := keyParts{like: k.whole}
 	if place > 0 {
-		p.shared = uint32(commonPrefix(k.arena.get(k.parts[k.whole].own), raw))
+		p.shared = uint32(commonPrefix(k.arena.get(k.parts.at(k.whole).own), raw))
 	}
 	if int(p.shared) < len(raw)/2 {
 		p, k.whole = keyParts{}, place
 	}
 	p.own = k.arena.add(raw[p.shared:])
-	k.parts = append(k.parts, p)
-	if len(k.parts)/len(guesses{}) == len(k.next) {
-		k.next = append(k.next, new(guesses))
-	}
+	k.parts.add(p)
+	k.next.next()
 	k.index.add(hash, place)
-	k.after(after).CompareAndSwap(0, place+1)
+	k.next.at(uint32(after)).CompareAndSwap(0, place+1)
 	return keyNo(place + 1)
 }
 

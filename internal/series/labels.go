@@ -12,13 +12,13 @@ type Part uint32
 // Parts returns the parts that the labels of a series consist of, in order. Who
 // counts labels counts parts first: there are far fewer of them than series.
 func (l *Layout) Parts(id ID) [3]Part {
-	line := l.lines[id]
+	line := l.line(id)
 	return [...]Part{Part(line.labels), Part(line.pid), Part(line.bound)}
 }
 
 // NumParts returns the number of parts, part 0 included: the length of an array
 // by Part.
-func (l *Layout) NumParts() int { return len(l.texts.spans) }
+func (l *Layout) NumParts() int { return int(l.texts.spans.len) }
 
 // PartLabels returns the labels of a part, names and values as they stand on a
 // page: escaped (see [Unescape]). They must not be changed; they never do.

@@ -24,7 +24,7 @@ type Layout struct {
 
 	order []ID
 	steps []step
-	lines []line
+	lines list[line]
 	names []string
 	texts texts
 }
@@ -41,6 +41,8 @@ type Family struct {
 // by: the same for names that are classic, and "" for a name that several stand
 // for.
 type RawNames struct{ Families, Labels map[string]string }
+
+func (l *Layout) line(id ID) *line { return l.lines.at(uint32(id)) }
 
 // Len returns the number of series.
 func (l *Layout) Len() int { return len(l.order) }
@@ -116,7 +118,7 @@ func (l *Layout) ofSamples(family Family, wanted, met map[string]bool) []ID {
 
 // AppendText appends the series' text as it stands on a page before the value.
 func (l *Layout) AppendText(dst []byte, id ID) []byte {
-	line := l.lines[id]
+	line := l.line(id)
 	dst = append(dst, l.names[line.name]...)
 	open := byte('{')
 	for _, part := range [...]uint32{line.labels, line.pid, line.bound} {
@@ -135,14 +137,14 @@ func (l *Layout) AppendText(dst []byte, id ID) []byte {
 // SameLabels reports whether two series have the same labels, but for le and
 // quantile.
 func (l *Layout) SameLabels(a, b ID) bool {
-	return l.lines[a].labels == l.lines[b].labels && l.lines[a].pid == l.lines[b].pid
+	return l.line(a).labels == l.line(b).labels && l.line(a).pid == l.line(b).pid
 }
 
 // PartText returns the text of a part, a="x",b="y". It must not be changed.
 func (l *Layout) PartText(part Part) []byte { return l.texts.get(uint32(part)) }
 
 // Name returns the name of the series' sample.
-func (l *Layout) Name(id ID) string { return l.names[l.lines[id].name] }
+func (l *Layout) Name(id ID) string { return l.names[l.line(id).name] }
 
 // Counts reports whether the series, of a histogram or summary, counts
 // something: it is a bucket or a count.
@@ -183,11 +185,11 @@ func (t *Table) uses() []use {
 	for i, sample := range t.samples {
 		uses[i].sample = sample
 	}
-	for i := range t.records {
-		if r := &t.records[i]; t.shown(ID(i)) {
+	for i := range t.records.len {
+		if r := t.records.at(i); t.shown(ID(i)) {
 			u := &uses[r.sample]
 			u.live = true
-			u.flags |= t.bounds[t.lines[i].bound].flags
+			u.flags |= t.bounds[t.lines.at(i).bound].flags
 			u.types.add(r.kind.typ)
 			if len(t.mixed) > 0 {
 				u.types |= t.mixed[ID(i)]
@@ -212,7 +214,7 @@ func sameHomes(before, now []string) bool {
 // families cuts an order into its families.
 func (t *Table) families(order []ID, r resolution, helps map[string]string) []Family {
 	var families []Family
-	home := func(id ID) string { return r.homes[t.records[id].sample] }
+	home := func(id ID) string { return r.homes[t.record(id).sample] }
 	for len(order) > 0 {
 		name, n := home(order[0]), 1
 		for n < len(order) && home(order[n]) == name {

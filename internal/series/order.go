@@ -14,26 +14,26 @@ func (t *Table) reorder(o *ordering, same bool) []ID {
 	old := t.layout.order
 	if !same {
 		old = nil
-		for i := range t.records {
-			t.records[i].placed = false
+		for i := range t.records.len {
+			t.records.at(i).placed = false
 		}
 	}
 	var fresh []ID
-	for i := range t.records {
-		r := &t.records[i]
+	for i := range t.records.len {
+		r := t.records.at(i)
 		shown := t.shown(ID(i))
 		if shown && !r.placed {
 			fresh = append(fresh, ID(i))
 		}
 		r.placed = shown
 	}
-	if len(fresh) > len(t.texts.spans)/4 {
+	if len(fresh) > int(t.texts.spans.len)/4 {
 		o.rankTexts()
 	}
 	o.sort(fresh)
 	order := make([]ID, 0, t.live)
 	for _, id := range old {
-		if !t.records[id].placed {
+		if !t.record(id).placed {
 			continue
 		}
 		for len(fresh) > 0 && o.compare(fresh[0], id) < 0 {
@@ -66,19 +66,20 @@ func (t *Table) ordering(homes []string) *ordering {
 // sort sorts series. Those of one label set mostly come one after the other, a
 // dozen for a histogram, and in order: so label sets are sorted first.
 func (o *ordering) sort(ids []ID) {
-	var sets [][]ID
-	for rest := slices.Clone(ids); len(rest) > 0; {
-		n := 1
-		for n < len(rest) && o.compareSets(rest[0], rest[n]) == 0 {
-			n++
+	type set struct{ from, to int }
+	var sets []set
+	old := slices.Clone(ids)
+	for from, to := 0, 1; from < len(old); from, to = to, to+1 {
+		for to < len(old) && o.compareSets(old[from], old[to]) == 0 {
+			to++
 		}
-		sets, rest = append(sets, rest[:n]), rest[n:]
+		sets = append(sets, set{from, to})
 	}
-	slices.SortFunc(sets, func(a, b []ID) int { return o.compareSets(a[0], b[0]) })
+	slices.SortFunc(sets, func(a, b set) int { return o.compareSets(old[a.from], old[b.from]) })
 	for len(sets) > 0 {
-		first, n := sets[0][0], 0
-		for len(sets) > 0 && o.compareSets(first, sets[0][0]) == 0 {
-			n += copy(ids[n:], sets[0])
+		first, n := old[sets[0].from], 0
+		for len(sets) > 0 && o.compareSets(first, old[sets[0].from]) == 0 {
+			n += copy(ids[n:], old[sets[0].from:sets[0].to])
 			sets = sets[1:]
 		}
 		slices.SortFunc(ids[:n], o.compareWithin)
@@ -96,10 +97,10 @@ func (o *ordering) compare(a, b ID) int {
 
 // compareSets orders by family, then label set.
 func (o *ordering) compareSets(a, b ID) int {
-	if c := cmp.Compare(o.homes[o.t.records[a].sample], o.homes[o.t.records[b].sample]); c != 0 {
+	if c := cmp.Compare(o.homes[o.t.record(a).sample], o.homes[o.t.record(b).sample]); c != 0 {
 		return c
 	}
-	la, lb := &o.t.lines[a], &o.t.lines[b]
+	la, lb := o.t.line(a), o.t.line(b)
 	if c := o.compareText(la.labels, lb.labels); c != 0 {
 		return c
 	}
@@ -109,8 +110,8 @@ func (o *ordering) compareSets(a, b ID) int {
 // compareWithin orders series of a label set by sample name, then bound (a series
 // without one, or without a number in it, last), then what is left.
 func (o *ordering) compareWithin(a, b ID) int {
-	ra, rb := &o.t.records[a], &o.t.records[b]
-	la, lb := &o.t.lines[a], &o.t.lines[b]
+	ra, rb := o.t.record(a), o.t.record(b)
+	la, lb := o.t.line(a), o.t.line(b)
 	if c := cmp.Compare(o.ranks[ra.sample], o.ranks[rb.sample]); c != 0 {
 		return c
 	}
@@ -125,7 +126,7 @@ func (o *ordering) compareWithin(a, b ID) int {
 // rankTexts sorts the texts. That pays if many series are to be sorted, because
 // many share a text.
 func (o *ordering) rankTexts() {
-	sorted := make([]uint32, len(o.t.texts.spans))
+	sorted := make([]uint32, o.t.texts.spans.len)
 	for i := range sorted {
 		sorted[i] = uint32(i)
 	}

@@ -23,7 +23,7 @@ type rivals struct{ own, other ID }
 
 // noteRivals takes note of the rival of a series that is new, if it has one.
 func (t *Table) noteRivals(id ID) {
-	l := t.lines[id]
+	l := *t.line(id)
 	if t.owns = t.owns || l.own; !t.owns {
 		return // as in all directories of client-mmap
 	}
@@ -43,7 +43,7 @@ func (t *Table) hide() (families map[string]bool) {
 	t.hidden = nil
 	families = map[string]bool{}
 	for _, r := range t.rivals {
-		if t.records[r.own].refs == 0 || t.records[r.other].refs == 0 {
+		if t.record(r.own).refs == 0 || t.record(r.other).refs == 0 {
 			continue
 		}
 		if family := t.family(r.own); family == t.family(r.other) {
@@ -51,8 +51,8 @@ func (t *Table) hide() (families map[string]bool) {
 		}
 		t.hideOne(r.own) // at least
 	}
-	for i := range t.lines {
-		if len(families) > 0 && t.lines[i].own && families[t.family(ID(i))] {
+	for i := range t.lines.len {
+		if len(families) > 0 && t.lines.at(i).own && families[t.family(ID(i))] {
 			t.hideOne(ID(i))
 		}
 	}
@@ -67,10 +67,10 @@ func (t *Table) hideOne(id ID) {
 }
 
 // family returns the declared family of a series.
-func (t *Table) family(id ID) string { return t.samples[t.records[id].sample].family }
+func (t *Table) family(id ID) string { return t.samples[t.record(id).sample].family }
 
 // shown reports whether a series is on a page.
-func (t *Table) shown(id ID) bool { return t.records[id].refs > 0 && !t.hidden[id] }
+func (t *Table) shown(id ID) bool { return t.record(id).refs > 0 && !t.hidden[id] }
 
 // imply numbers the series that come with a bucket or a sum, if id is one. The
 // writer makes those of a label set one after the other; on a page a histogram is
@@ -82,7 +82,7 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 	}
 	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
 	total := t.id(l, t.explained(l.name, from), from)
-	t.records[id].count = total
+	t.record(id).count = total
 	l.name = t.name([]byte(family + "_bucket"))
 	t.declare(total, l, rest, from)
 }
@@ -116,8 +116,8 @@ func (t *Table) declare(total ID, l line, rest wording, from *Source) {
 			continue
 		}
 		with.buckets = append(with.buckets, bucket)
-		t.records[bucket].count = total
-		if t.records[total].refs > 0 {
+		t.record(bucket).count = total
+		if t.record(total).refs > 0 {
 			t.hold(bucket)
 		}
 	}
@@ -156,8 +156,8 @@ type step struct{ bucket, count ID }
 // ascend.
 func (t *Table) steps(order []ID) (steps []step) {
 	for _, id := range order {
-		count := t.records[id].count
-		if count != None && t.bounds[t.lines[id].bound].flags&hasLe != 0 {
+		count := t.record(id).count
+		if count != None && t.bounds[t.line(id).bound].flags&hasLe != 0 {
 			steps = append(steps, step{id, count})
 		}
 	}

@@ -12,18 +12,18 @@ func (t *Table) Retain(first ID, n int, of discover.File) {
 		return
 	}
 	from := kindOf(of)
-	for i := range t.records[first:][:n] {
-		if r := &t.records[first+ID(i)]; r.refs > 0 && r.kind == from && r.count == None {
+	for id := first; id < first+ID(n); id++ {
+		if r := t.record(id); r.refs > 0 && r.kind == from && r.count == None {
 			r.refs++ // nothing else comes of it
 		} else {
-			t.retain(first+ID(i), from)
+			t.retain(id, from)
 		}
 	}
 }
 
 func (t *Table) retain(id ID, kind kind) {
 	t.hold(id)
-	r := &t.records[id]
+	r := t.record(id)
 	if r.kind != kind {
 		t.mix(id, kind.typ)
 	}
@@ -49,7 +49,7 @@ func (t *Table) Release(first ID, n int) {
 
 func (t *Table) release(id ID) {
 	t.drop(id)
-	r := &t.records[id]
+	r := t.record(id)
 	if r.refs == 0 {
 		for _, bucket := range t.declared[id].buckets {
 			t.drop(bucket)
@@ -63,14 +63,16 @@ func (t *Table) release(id ID) {
 // hold counts one reason more for a series to be there, and nothing else; drop
 // takes that back.
 func (t *Table) hold(id ID) {
-	if t.records[id].refs++; t.records[id].refs == 1 {
+	r := t.record(id)
+	if r.refs++; r.refs == 1 {
 		t.live++
 		t.changed = true
 	}
 }
 
 func (t *Table) drop(id ID) {
-	if t.records[id].refs--; t.records[id].refs == 0 {
+	r := t.record(id)
+	if r.refs--; r.refs == 0 {
 		t.live--
 		t.lost, t.changed = true, true
 	}
@@ -80,11 +82,11 @@ func (t *Table) drop(id ID) {
 // the series.
 func (t *Table) AppendEntries(counts []uint32) []uint32 {
 	first := len(counts)
-	for i := range t.records {
-		counts = append(counts, t.records[i].refs)
+	for i := range t.records.len {
+		counts = append(counts, t.records.at(i).refs)
 	}
 	for total, with := range t.declared { // which nobody has to name
-		if t.records[total].refs == 0 {
+		if t.record(total).refs == 0 {
 			continue
 		}
 		counts[first+int(total)] = 0

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
@@ -64,7 +65,7 @@ func (t *Table) Source(o Origin) *Source {
 	of := space{o.File.Format, string(text), o.File.OwnCounts, t.differing(metric{string(text), o.File.Metric}, o.Bounds)}
 	s := &Source{Origin: o, kind: kindOf(o.File), space: numberOf(t.spaces, of)}
 	if int(s.space) == len(t.ofKey) {
-		t.ofKey = append(t.ofKey, nil)
+		t.ofKey = append(t.ofKey, new(list[atomic.Uint32]))
 		if of.bounds != "" {
 			t.tornBounds++
 		}

@@ -55,8 +55,8 @@ type Table struct {
 	seed maphash.Seed
 
 	keys     keys
-	ofKey    [][]atomic.Uint32 // by number of the space and by keyNo: its series without process, or None
-	ofKeyPID map[uint64]ID     // by keyNo and number of the process
+	ofKey    []*list[atomic.Uint32] // by number of the space and by keyNo: its series without process, or None
+	ofKeyPID map[uint64]ID          // by keyNo and number of the process
 	spaces   map[space]uint32
 	boundsOf map[metric][]string // that were declared first
 	pids     map[process]uint32
@@ -65,10 +65,9 @@ type Table struct {
 	bounds  []bound  // by number of the text, as far as there are any
 	names   []string // of samples
 	nameNo  map[string]uint32
-	lines   []line // by ID
-	lineNo  index  // number = ID
-	records []record
-	initial []float64
+	lines   list[line] // by ID
+	lineNo  index      // number = ID
+	records list[record]
 
 	helps      map[uint32]string // by sample
 	tornHelps  int               // how often a sample's was another than before
@@ -122,21 +121,20 @@ func NewTable() *Table {
 		declared: map[ID]declared{},
 		texts:    texts{index: newIndex()},
 		nameNo:   map[string]uint32{},
-		lines:    make([]line, 1),
 		lineNo:   newIndex(),
-		records:  make([]record, 1),
-		initial:  make([]float64, 1),
 		sampleNo: map[[2]uint32]uint32{},
 		mixed:    map[ID]typeSet{},
 		layout:   &Layout{},
 	}
 	t.texts.number(t.hash(nil), nil)
+	t.lines.next()
+	t.records.next()
 	return t
 }
 
 // Len returns the number of series that the table ever numbered, None
 // included: the length of an array by ID.
-func (t *Table) Len() int { return len(t.records) }
+func (t *Table) Len() int { return int(t.records.len) }
 
 // Live returns the number of series that entries name, or imply.
 func (t *Table) Live() int { return t.live }
@@ -165,5 +163,11 @@ func (t *Table) Lost() bool { return t.lost }
 // AppendInitial appends to values what a merge starts from, for each ID from
 // len(values) on.
 func (t *Table) AppendInitial(values []float64) []float64 {
-	return append(values, t.initial[len(values):]...)
+	for id := len(values); id < t.Len(); id++ {
+		values = append(values, Neutral(t.records.at(uint32(id)).kind.rule))
+	}
+	return values
 }
+
+func (t *Table) line(id ID) *line     { return t.lines.at(uint32(id)) }
+func (t *Table) record(id ID) *record { return t.records.at(uint32(id)) }

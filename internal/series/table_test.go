@@ -442,7 +442,7 @@ func TestAppendInitial(t *testing.T) {
 	values = table.AppendInitial(values)
 
 	negativeZero, nan := math.Copysign(0, -1), math.NaN()
-	want := []float64{0, 7, 8, nan, nan, negativeZero}
+	want := []float64{negativeZero, 7, 8, nan, nan, negativeZero}
 	if diff := cmp.Diff(bits(want), bits(values)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

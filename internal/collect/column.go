@@ -44,11 +44,13 @@ func newColumn(l frame.Layout) column { return column{layout: l, end: frame.Head
 
 // add adds the entry e, whose key is told apart by print.
 func (c *column) add(e frame.Entry, id series.ID, print uint64) {
-	i := uint(c.n) % blockLen
-	if i == 0 {
-		c.blocks = append(c.blocks, new(block))
+	if i := uint(c.n) % blockLen; i == 0 {
+		// Written before it is looked at: else a fresh page of memory costs two
+		// faults, and the second one interrupts the other cores.
+		c.blocks = append(c.blocks, &block{uint32(e.Value)})
+	} else {
+		c.blocks[len(c.blocks)-1][i] = uint32(e.Value)
 	}
-	c.blocks[len(c.blocks)-1][i] = uint32(e.Value)
 	if last := len(c.runs) - 1; last >= 0 && c.runs[last].precedes(id) {
 		c.runs[last].n++
 	} else {

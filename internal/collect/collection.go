@@ -22,10 +22,11 @@ type collection struct {
 	table     *series.Table
 	unmix     bool // a file was forgotten while files disagree
 
-	mu    sync.Mutex // protects the next three
-	next  int        // the next file to scan
-	turn  int        // the next file to merge
-	moved sync.Cond  // turn has moved
+	mu     sync.Mutex // protects the next four
+	next   int        // the next file to scan
+	turn   int        // the next file to merge
+	merged *file      // the last one
+	moved  sync.Cond  // turn has moved
 
 	mergeMemory // of the scanner whose turn it is
 }
@@ -108,23 +109,35 @@ func (s *scanner) work(ctx context.Context) {
 		if from == to {
 			return
 		}
-		for i, f := range s.files[from:to] {
-			found := &s.found[i]
-			s.values, s.stamps, s.spare = found.values[:0], nil, found.spare
-			if ctx.Err() == nil {
-				s.scan(ctx, f)
+		for from < to {
+			end := s.scanSome(ctx, from, to)
+			s.await(from)
+			for i, f := range s.files[from:end] {
+				s.merge(f, s.found[i].values, s.found[i].stamps)
 			}
-			found.values, found.stamps = s.values, s.stamps
-			if s.stamps != nil {
-				found.spare = s.stamps
-			}
+			s.yield(end)
+			from = end
 		}
-		s.await(from)
-		for i, f := range s.files[from:to] {
-			s.merge(f, s.found[i].values, s.found[i].stamps)
-		}
-		s.yield(to)
 	}
+}
+
+// scanSome scans files [from, to), or fewer if they have more entries than was thought
+// when they were taken. It returns where it stopped.
+func (s *scanner) scanSome(ctx context.Context, from, to int) (end int) {
+	entries := 0
+	for end = from; end < to && entries < batchEntries; end++ {
+		found := &s.found[end-from]
+		s.values, s.stamps, s.spare = found.values[:0], nil, found.spare
+		if ctx.Err() == nil {
+			s.scan(ctx, s.files[end])
+		}
+		found.values, found.stamps = s.values, s.stamps
+		if s.stamps != nil {
+			found.spare = s.stamps
+		}
+		entries += len(s.values)
+	}
+	return end
 }
 
 // What a batch has at most. Waiting for one's turn costs more than to scan a small
@@ -134,19 +147,31 @@ const (
 	batchEntries = 4096
 )
 
-// take returns the next files to scan: several small ones that are known, or one.
+// take returns the next files to scan: several that are small, or seem to be, or one.
 func (c *collection) take() (from, to int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from = c.next
 	for entries := 0; c.next < len(c.files) && c.next < from+batchFiles && entries < batchEntries; c.next++ {
-		if n := c.files[c.next].column.n; n > 0 {
-			entries += n
-		} else if entries = batchEntries; c.next > from {
+		n, ok := c.expected(c.files[c.next])
+		if !ok && c.next > from {
 			break
 		}
+		entries += n
 	}
 	return from, c.next
+}
+
+// expected returns how many entries a file has: as many as are known, or else, about, as
+// the file of its kind has that was merged last. It is false if there is none.
+func (c *collection) expected(f *file) (entries int, ok bool) {
+	switch {
+	case f.column.n > 0:
+		return f.column.n, true
+	case c.merged != nil && c.merged.sameKind(f):
+		return c.merged.column.n, true
+	}
+	return batchEntries, false
 }
 
 // await waits until it is the turn of file i to be merged; yield passes the turn on
@@ -162,7 +187,7 @@ func (c *collection) await(i int) {
 func (c *collection) yield(to int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.turn = to
+	c.turn, c.merged = to, c.files[to-1]
 	c.moved.Broadcast()
 }
 

@@ -42,6 +42,15 @@ func (f *file) empty(name string) {
 	}
 }
 
+// sameKind reports whether another file is likely to have as many entries: processes have
+// files of the same kinds.
+func (f *file) sameKind(other *file) bool {
+	if f.Metric != "" || other.Metric != "" {
+		return f.Metric == other.Metric
+	}
+	return f.Type == other.Type && f.GaugeMode() == other.GaugeMode()
+}
+
 func badName(err error) *format.Damage {
 	return &format.Damage{Reason: format.BadName, Offset: -1, Detail: err.Error()}
 }

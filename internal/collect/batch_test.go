@@ -1,0 +1,119 @@
+package collect
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"gitlab-metrics-exporter/internal/format/clientmmap"
+)
+
+// plant writes a file with so many entries, of the value 1, that all have other names.
+func plant(t *testing.T, dir, name string, entries int) {
+	t.Helper()
+	image := clientmmap.AppendHeader(nil, 0)
+	for i := range entries {
+		image = clientmmap.AppendEntry(image, fmt.Appendf(nil, `["m%d","m%d",[],[]]`, i, i), 1)
+	}
+	clientmmap.AppendHeader(image[:0], int64(len(image)))
+	if err := os.WriteFile(filepath.Join(dir, name), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// batches are the batches that a single scanner makes of a directory.
+func batches(t *testing.T, e *Engine) (sizes []int) {
+	t.Helper()
+	if err := e.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := e.begin()
+	defer c.snapshot.Release()
+	s := e.scanners[0]
+	s.collection = c
+	for {
+		from, to := s.take()
+		if from == to {
+			return sizes
+		}
+		for from < to {
+			end := s.scanSome(t.Context(), from, to)
+			for i, f := range s.files[from:end] {
+				s.merge(f, s.found[i].values, s.found[i].stamps)
+			}
+			s.yield(end)
+			sizes = append(sizes, end-from)
+			from = end
+		}
+	}
+}
+
+// TestBatches: small files are scanned several at a time, also those that are new, which
+// are taken for as large as the one before. If they are not, less is kept at a time.
+func TestBatches(t *testing.T) {
+	tests := []struct {
+		name      string
+		entries   map[string][]int // by kind, of processes
+		cold, hot []int
+	}{
+		{"one kind", map[string][]int{"counter": slices.Repeat([]int{10}, 20)}, []int{1, 16, 3}, []int{16, 4}},
+		{"empty ones", map[string][]int{"counter": slices.Repeat([]int{0}, 20)}, []int{1, 16, 3}, []int{1, 16, 3}},
+		{"two kinds", map[string][]int{"gauge_max": {10, 10, 10}, "gauge_min": {10, 10, 10}}, []int{1, 2, 1, 2}, []int{6}},
+		{"large ones", map[string][]int{"counter": {5000, 5000, 5000}}, []int{1, 1, 1}, []int{1, 1, 1}},
+		{"a small one before large ones", map[string][]int{"counter": {10, 5000, 5000, 5000, 10, 10}}, []int{1, 1, 1, 1, 2}, []int{2, 1, 1, 2}},
+		{"a large one before small ones", map[string][]int{"counter": {5000, 10, 10, 10}}, []int{1, 1, 2}, []int{1, 3}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for kind, processes := range tt.entries {
+				for i, entries := range processes {
+					plant(t, dir, fmt.Sprintf("%s_%02d-0.db", kind, i), entries)
+				}
+			}
+			e := New(dir)
+			if got := batches(t, e); !slices.Equal(got, tt.cold) {
+				t.Errorf("batches of new files: %d, want %d", got, tt.cold)
+			}
+			if got := batches(t, e); !slices.Equal(got, tt.hot) {
+				t.Errorf("batches of known files: %d, want %d", got, tt.hot)
+			}
+		})
+	}
+}
+
+// TestBatchesAreBounded: what scanners keep does not add up where many large files come
+// behind a small one.
+func TestBatchesAreBounded(t *testing.T) {
+	const large = 3 * batchEntries
+	dir := t.TempDir()
+	for i := range 60 {
+		entries := large
+		if i == 0 {
+			entries = 1
+		}
+		plant(t, dir, fmt.Sprintf("counter_%02d-0.db", i), entries)
+	}
+	e := New(dir)
+	for range 2 {
+		s, err := e.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value := s.Value(s.Layout.Families[len(s.Layout.Families)-1].Series[0]); value != 59 {
+			t.Errorf("value %g, want 59", value)
+		}
+		s.Release()
+	}
+	for _, s := range e.scanners {
+		kept := 0
+		for _, found := range s.found {
+			kept += cap(found.values)
+		}
+		if kept > 2*large { // alone, and behind a small one
+			t.Errorf("a scanner keeps room for %d values", kept)
+		}
+	}
+}

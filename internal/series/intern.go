@@ -86,7 +86,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		t.imply(id, w, l, from)
 	}
 	t.template.note(raw, &t.key, from, l, sample, t.record(id).count)
-	t.shapes.note(raw, &t.key, from, l, sample)
+	t.patterns.note(raw, &t.key, from, l, sample)
 	return id, nil
 }
 

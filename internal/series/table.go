@@ -1,12 +1,15 @@
-// Package series turns the keys of entries into numbered series, each parsed
+// Package series turns the keys of entries into numbered series, each learnt
 // once.
 //
 // The same key stands in every process's file, byte for byte, and in every
-// scrape. A [Table] therefore parses a key when it first meets it and
+// scrape. A [Table] therefore learns a key when it first meets it and
 // afterwards only looks it up:
 //
 //	key bytes ──▶ number of the key ──▶ ID of the series
 //	                  (+ process, for gauges that keep processes apart)
+//
+// To learn a key is to parse it, unless it is like one that was: but for the bound of a
+// histogram's bucket, see template, or for the values of labels, see pattern.
 //
 // A series is identified by its text as it stands on a page, up to the value:
 // the sample name and the labels in one fixed order. Two keys that read the
@@ -92,7 +95,7 @@ type Table struct {
 	homes   []string // by sample, of the last layout
 
 	template template
-	shapes   shapes
+	patterns patterns
 	key      format.Key // reused
 	text     []byte     // reused
 	values   []stretch  // reused

@@ -6,9 +6,9 @@ import (
 	"gitlab-metrics-exporter/internal/format"
 )
 
-// A template is a key that was parsed, of a histogram's bucket: the next keys
-// will be like it, but for the bound. Those need not be parsed, which spares
-// most of the work of learning a large directory.
+// A template is the key of a histogram's bucket that was learnt: the next keys
+// will be like it, but for the bound. That is found out faster than what pattern a
+// key has, and most keys of histograms are such.
 type template struct {
 	source *Source // the pass that the key was met in, nil if there is none
 	raw    []byte  // the key

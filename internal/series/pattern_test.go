@@ -15,14 +15,14 @@ import (
 	"gitlab-metrics-exporter/internal/series"
 )
 
-// A shaped is a kind of file that keys of a few shapes stand in.
-type shaped struct {
+// A patterned is a kind of file that keys of a few patterns stand in.
+type patterned struct {
 	file   string
 	format discover.Format
 	labels []format.Label // of the directory
 }
 
-var shapedFiles = []shaped{
+var patternFiles = []patterned{
 	{file: "counter_1-0.db"},
 	{file: "histogram_1-0.db"},
 	{file: "gauge_max_1-0.db"},
@@ -35,7 +35,7 @@ var shapedFiles = []shaped{
 	{file: "histogram_1.db", format: discover.Python},
 }
 
-func (s shaped) source(t tb, table *series.Table) *series.Source {
+func (s patterned) source(t tb, table *series.Table) *series.Source {
 	f, err := discover.Parse(s.file, s.format)
 	if err != nil {
 		t.Fatal(err)
@@ -43,15 +43,15 @@ func (s shaped) source(t tb, table *series.Table) *series.Source {
 	return table.Source(series.Origin{File: f, Labels: s.labels, Bounds: []string{"+Inf"}})
 }
 
-func (s shaped) parse() series.ParseFunc {
+func (s patterned) parse() series.ParseFunc {
 	if s.format == discover.Python {
 		return python.ParseKey
 	}
 	return clientmmap.ParseKey
 }
 
-// key draws a key of one of a few shapes, or nearly so.
-func (s shaped) key(t *rapid.T) string {
+// key draws a key of one of a few patterns, or nearly so.
+func (s patterned) key(t *rapid.T) string {
 	family := rapid.SampledFrom([]string{"h", "gme_a.b"}).Draw(t, "family")
 	sample := family + rapid.SampledFrom([]string{"", "_bucket"}).Draw(t, "suffix")
 	names := strings.Fields(rapid.SampledFrom([]string{"", "a", "a b", "b a", "z le", "le a", "pid c-d", "z pid le", "__name__", "quantile a"}).Draw(t, "names"))
@@ -84,13 +84,13 @@ func (s shaped) key(t *rapid.T) string {
 	return raw
 }
 
-// TestShapes: what a key means does not depend on what keys are known, of its own file
+// TestPatterns: what a key means does not depend on what keys are known, of its own file
 // or of others.
-func TestShapes(t *testing.T) {
+func TestPatterns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := series.NewTable()
 		for range rapid.IntRange(1, 3).Draw(t, "files") {
-			file := rapid.SampledFrom(shapedFiles).Draw(t, "file")
+			file := rapid.SampledFrom(patternFiles).Draw(t, "file")
 			pass := file.source(t, table)
 			for range rapid.IntRange(1, 20).Draw(t, "keys") {
 				raw := file.key(t)

@@ -9,10 +9,10 @@ import (
 	"gitlab-metrics-exporter/internal/format"
 )
 
-// A shape is what keys have in common that differ in nothing but the values of labels.
-// What one of them means says what all of them mean, so that the others need not be
-// parsed. A large directory has tens of thousands of keys, and a few hundred shapes.
-type shape struct {
+// A pattern is what keys have in common that differ in nothing but the values of labels.
+// One of them was parsed, and says what the others mean but for these values. A large
+// directory has tens of thousands of keys, and a few hundred patterns.
+type pattern struct {
 	of       setting
 	literals [][]byte // what a key has before, between and behind the values
 	name     uint32
@@ -43,14 +43,14 @@ type recipe struct {
 // A stretch is where in a key a value lies.
 type stretch struct{ from, to int }
 
-// shapes are the shapes of keys, by what those begin with: see opening. If there are
+// patterns are the patterns of keys, by what those begin with: see opening. If there are
 // several for one opening, it is the one that was met last.
-type shapes map[string]*shape
+type patterns map[string]*pattern
 
-// How many shapes are kept at most, and of how long keys, in bytes.
+// How many patterns are kept at most, and of how long keys, in bytes.
 const (
-	maxShapes   = 512
-	maxShapeKey = 2048
+	maxPatterns   = 512
+	maxPatternKey = 2048
 )
 
 // opening returns the names of the family and the sample as a key begins with them, up
@@ -67,32 +67,32 @@ func opening(raw []byte) []byte {
 	return raw[:at]
 }
 
-// learnAlike is learn for a key of a known shape. It returns None for others.
+// learnAlike is learn for a key of a known pattern. It returns None for others.
 func (t *Table) learnAlike(raw []byte, from *Source) ID {
-	var s *shape
-	if s, t.values = t.shapes.find(raw, from, t.values); s == nil {
+	var p *pattern
+	if p, t.values = t.patterns.find(raw, from, t.values); p == nil {
 		return None
 	}
-	l := line{name: s.name, bound: s.bound}
-	t.text = s.labels.append(t.text[:0], raw, t.values)
+	l := line{name: p.name, bound: p.bound}
+	t.text = p.labels.append(t.text[:0], raw, t.values)
 	l.labels = t.part(t.text)
-	t.text = s.pid.append(t.text[:0], raw, t.values)
+	t.text = p.pid.append(t.text[:0], raw, t.values)
 	l.pid = t.part(t.text)
-	if s.le < 0 {
-		return t.id(l, s.sample, from)
+	if p.le < 0 {
+		return t.id(l, p.sample, from)
 	}
-	le := t.values[s.le]
+	le := t.values[p.le]
 	l.bound = t.bucket(raw[le.from:le.to])
-	t.template.set(raw, le, from, l, s.sample, None)
-	return t.id(l, s.sample, from)
+	t.template.set(raw, le, from, l, p.sample, None)
+	return t.id(l, p.sample, from)
 }
 
-// find returns the shape of a key if it is known, and where the key's values are, in
-// the memory of values. Then the key is as good JSON as the one that the shape was found
+// find returns the pattern of a key if it is known, and where the key's values are, in
+// the memory of values. Then the key is as good JSON as the one that the pattern was found
 // in: what it has instead is plain text, too, between the same quotes.
-func (s shapes) find(raw []byte, from *Source, values []stretch) (*shape, []stretch) {
+func (p patterns) find(raw []byte, from *Source, values []stretch) (*pattern, []stretch) {
 	values = values[:0]
-	like := s[string(opening(raw))]
+	like := p[string(opening(raw))]
 	if like == nil || like.of != from.setting() || !simple(raw) || !bytes.HasPrefix(raw, like.literals[0]) {
 		return nil, values
 	}
@@ -111,21 +111,21 @@ func (s shapes) find(raw []byte, from *Source, values []stretch) (*shape, []stre
 	return like, values
 }
 
-// note takes note of the shape of the key raw, which was parsed into key and arranged,
+// note takes note of the pattern of the key raw, which was parsed into key and arranged,
 // and is the given line.
-func (s *shapes) note(raw []byte, key *format.Key, from *Source, l line, sample uint32) {
-	if from.kind.own || len(raw) > maxShapeKey {
+func (p *patterns) note(raw []byte, key *format.Key, from *Source, l line, sample uint32) {
+	if from.kind.own || len(raw) > maxPatternKey {
 		return // such a key implies series that have to be found, or is one of few
 	}
 	values := variable(key)
 	if len(values) == 0 {
 		return
 	}
-	if *s == nil || len(*s) == maxShapes {
-		*s = shapes{}
+	if *p == nil || len(*p) == maxPatterns {
+		*p = patterns{}
 	}
-	fresh := &shape{of: from.setting(), name: l.name, sample: sample, bound: l.bound, le: -1}
-	(*s)[string(opening(raw))] = fresh
+	fresh := &pattern{of: from.setting(), name: l.name, sample: sample, bound: l.bound, le: -1}
+	(*p)[string(opening(raw))] = fresh
 	at := 0
 	for i, label := range values {
 		fresh.literals = append(fresh.literals, bytes.Clone(raw[at:label.At]))
@@ -139,7 +139,7 @@ func (s *shapes) note(raw []byte, key *format.Key, from *Source, l line, sample 
 	fresh.pid.write(rest, 1, values)
 }
 
-// variable returns the labels whose values may be others in keys of the same shape, in
+// variable returns the labels whose values may be others in keys of the same pattern, in
 // the order in which they stand in the key.
 func variable(key *format.Key) (labels []format.Label) {
 	for _, label := range key.Labels {

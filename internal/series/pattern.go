@@ -43,14 +43,25 @@ type recipe struct {
 // A stretch is where in a key a value lies.
 type stretch struct{ from, to int }
 
-// patterns are the patterns of keys, by what those begin with: see opening. If there are
-// several for one opening, it is the one that was met last.
-type patterns map[string]*pattern
+// patterns are the patterns of keys, by what those begin with: see opening. The zero
+// value has none.
+type patterns struct {
+	known map[string]*candidate
+	bytes int // that they take, about
+}
 
-// How many patterns are kept at most, and of how long keys, in bytes.
+// A candidate is what is known of keys with one opening.
+type candidate struct {
+	parsed  int      // how many of them there were
+	pattern *pattern // of one of these, or nil
+	bytes   int      // that it takes, about
+}
+
+// What patterns may take at most: their number, and their memory, about, in bytes. No
+// application has as many metrics that are worth it.
 const (
-	maxPatterns   = 512
-	maxPatternKey = 2048
+	maxPatterns     = 1024
+	maxPatternBytes = 1 << 20
 )
 
 // opening returns the names of the family and the sample as a key begins with them, up
@@ -90,14 +101,18 @@ func (t *Table) learnAlike(raw []byte, from *Source) ID {
 // find returns the pattern of a key if it is known, and where the key's values are, in
 // the memory of values. Then the key is as good JSON as the one that the pattern was found
 // in: what it has instead is plain text, too, between the same quotes.
-func (p patterns) find(raw []byte, from *Source, values []stretch) (*pattern, []stretch) {
+func (p *patterns) find(raw []byte, from *Source, values []stretch) (*pattern, []stretch) {
 	values = values[:0]
-	like := p[string(opening(raw))]
-	if like == nil || like.of != from.setting() || !simple(raw) || !bytes.HasPrefix(raw, like.literals[0]) {
+	c := p.known[string(opening(raw))]
+	if c == nil || c.pattern == nil || c.pattern.of != from.setting() || !simple(raw) {
 		return nil, values
 	}
-	at := len(like.literals[0])
-	for _, literal := range like.literals[1:] {
+	literals := c.pattern.literals
+	if !bytes.HasPrefix(raw, literals[0]) {
+		return nil, values
+	}
+	at := len(literals[0])
+	for _, literal := range literals[1:] {
 		to := at + bytes.IndexByte(raw[at:], '"')
 		if to < at || !bytes.HasPrefix(raw[to:], literal) {
 			return nil, values
@@ -108,35 +123,69 @@ func (p patterns) find(raw []byte, from *Source, values []stretch) (*pattern, []
 	if at < len(raw) {
 		return nil, values
 	}
-	return like, values
+	return c.pattern, values
 }
 
 // note takes note of the pattern of the key raw, which was parsed into key and arranged,
-// and is the given line.
+// and is the given line. It does so of the second, fourth, eighth key with one opening: if
+// keys have ever other patterns, or none that fits a second one, that costs next to
+// nothing.
 func (p *patterns) note(raw []byte, key *format.Key, from *Source, l line, sample uint32) {
-	if from.kind.own || len(raw) > maxPatternKey {
-		return // such a key implies series that have to be found, or is one of few
+	open := opening(raw)
+	if len(open) == 0 || from.kind.own {
+		return // no JSON, or a key that implies series, which have to be found
 	}
-	values := variable(key)
-	if len(values) == 0 {
+	c := p.candidate(open)
+	if c == nil {
 		return
 	}
-	if *p == nil || len(*p) == maxPatterns {
-		*p = patterns{}
+	if c.parsed++; c.parsed < 2 || c.parsed&(c.parsed-1) != 0 {
+		return
 	}
-	fresh := &pattern{of: from.setting(), name: l.name, sample: sample, bound: l.bound, le: -1}
-	(*p)[string(opening(raw))] = fresh
+	values := variable(key)
+	more := 250 + 2*len(raw) + 100*len(key.Labels) - c.bytes
+	if len(values) == 0 || p.bytes+more > maxPatternBytes {
+		return
+	}
+	p.bytes, c.bytes = p.bytes+more, c.bytes+more
+	c.pattern = newPattern(raw, key, values)
+	c.pattern.of, c.pattern.name, c.pattern.bound, c.pattern.sample = from.setting(), l.name, l.bound, sample
+}
+
+// candidate returns the one for keys with an opening, or nil if there is no room for it.
+func (p *patterns) candidate(opening []byte) *candidate {
+	if c := p.known[string(opening)]; c != nil {
+		return c
+	}
+	more := 100 + len(opening)
+	if len(p.known) == maxPatterns || p.bytes+more > maxPatternBytes {
+		return nil
+	}
+	if p.known == nil {
+		p.known = map[string]*candidate{}
+	}
+	c := new(candidate)
+	p.known[string(opening)] = c
+	p.bytes += more
+	return c
+}
+
+// newPattern returns what of a pattern is to be found in the key itself.
+func newPattern(raw []byte, key *format.Key, values []format.Label) *pattern {
+	p := &pattern{le: -1, literals: make([][]byte, 0, len(values)+1)}
+	raw = bytes.Clone(raw)
 	at := 0
 	for i, label := range values {
-		fresh.literals = append(fresh.literals, bytes.Clone(raw[at:label.At]))
+		p.literals = append(p.literals, raw[at:label.At])
 		at = label.At + len(label.Value)
 		if string(label.Name) == "le" {
-			fresh.le = i
+			p.le = i
 		}
 	}
-	fresh.literals = append(fresh.literals, bytes.Clone(raw[at:]))
-	rest := fresh.labels.write(key.Labels, 0, values)
-	fresh.pid.write(rest, 1, values)
+	p.literals = append(p.literals, raw[at:])
+	rest := p.labels.write(key.Labels, 0, values)
+	p.pid.write(rest, 1, values)
+	return p
 }
 
 // variable returns the labels whose values may be others in keys of the same pattern, in

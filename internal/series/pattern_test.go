@@ -114,3 +114,35 @@ func said(table *series.Table, id series.ID, of discover.File) string {
 	defer table.Release(id, 1)
 	return text(table, id)
 }
+
+// TestPatternsAreBounded: neither many metrics nor long keys make patterns take much memory.
+func TestPatternsAreBounded(t *testing.T) {
+	table := series.NewTable()
+	pass := source(t, table, "counter_1-0.db")
+	learn := func(metric, value string, labels int) {
+		names, values := make([]string, labels), make([]string, labels)
+		for i := range names {
+			names[i], values[i] = fmt.Sprintf("l%d", i), value
+		}
+		raw, err := json.Marshal([]any{metric, metric, names, values})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := table.Intern(raw, pass, clientmmap.ParseKey); err != nil {
+			t.Fatalf("%s: %v", raw, err)
+		}
+	}
+	for metric := range 2000 {
+		for i := range 4 {
+			learn(fmt.Sprint("few_", metric), fmt.Sprint(i), 1)
+			learn(fmt.Sprint("many_", metric), fmt.Sprint(i), 250)
+		}
+	}
+	number, size := table.Patterns()
+	if number > 1024 || size > 1<<20 {
+		t.Errorf("%d patterns of about %d bytes", number, size)
+	}
+	if number < 100 {
+		t.Errorf("only %d patterns are known", number)
+	}
+}

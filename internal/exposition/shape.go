@@ -67,7 +67,7 @@ func (w *Writer) fits(s *collect.Snapshot, f *family) bool {
 	case f.Type != discover.Histogram && f.Type != discover.Summary:
 		return true
 	case w.format.kind == text:
-		return !slices.ContainsFunc(f.Series, func(id series.ID) bool { return s.Value(id) < 0 && s.Layout.Counts(id) })
+		return !slices.ContainsFunc(f.Series, func(id series.ID) bool { return s.Value(id) < 0 && s.Layout.Counts(f.Name, id) })
 	case w.format.kind == openMetrics && has(s.Layout, f.Name, createdSuffix):
 		return false
 	}

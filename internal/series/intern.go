@@ -125,9 +125,9 @@ func (t *Table) bound(w wording) uint32 {
 	number := t.part(w.bound)
 	if !t.boundKnown(number) {
 		if int(number) >= len(t.bounds) {
-			t.bounds = append(t.bounds, make([]bound, int(number)-len(t.bounds)+1)...)
+			t.bounds = append(t.bounds, make([]saying, int(number)-len(t.bounds)+1)...)
 		}
-		t.bounds[number] = bound{w.value, w.flags}
+		t.bounds[number] = w.saying
 	}
 	return number
 }

@@ -146,11 +146,11 @@ func (l *Layout) PartText(part Part) []byte { return l.texts.get(uint32(part)) }
 // Name returns the name of the series' sample.
 func (l *Layout) Name(id ID) string { return l.names[l.line(id).name] }
 
-// Counts reports whether the series, of a histogram or summary, counts
+// Counts reports whether the series, of a histogram or summary of that name, counts
 // something: it is a bucket or a count.
-func (l *Layout) Counts(id ID) bool {
-	name := l.Name(id)
-	return strings.HasSuffix(name, "_bucket") || strings.HasSuffix(name, "_count")
+func (l *Layout) Counts(family string, id ID) bool {
+	rank := rankOf(family, l.Name(id))
+	return rank == rankBucket || rank == rankCount
 }
 
 // Layout returns the order of the series that are there now.

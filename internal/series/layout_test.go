@@ -357,3 +357,43 @@ func TestSelectBothNames(t *testing.T) {
 		}
 	}
 }
+
+// TestQuantilesAscend: also if a summary has a label le, which says nothing there.
+func TestQuantilesAscend(t *testing.T) {
+	table := series.NewTable()
+	for _, le := range []string{"5", " "} {
+		for _, quantile := range []string{"10", "2", "+1", "-0", "0", "-1"} {
+			intern(t, table, entry{"summary_1-0.db", key("s", "s", "le", le, "quantile", quantile)})
+		}
+	}
+	want := []string{"# s summary"}
+	for _, quantile := range []string{"-1", "-0", "0", "+1", "2", "10"} {
+		for _, le := range []string{" ", "5"} {
+			want = append(want, fmt.Sprintf(`s{quantile="%s",le="%s"}`, quantile, le))
+		}
+	}
+	if diff := cmp.Diff(want, page(table.Layout())); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestCounts: what counts is told by what follows the family's name.
+func TestCounts(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table,
+		entry{"summary_1-0.db", key("word_count", "word_count", "quantile", "0.5")},
+		entry{"summary_1-0.db", key("word_count", "word_count_sum")},
+		entry{"summary_1-0.db", key("word_count", "word_count_count")},
+		entry{"histogram_1-0.db", key("h", "h_bucket", "le", "1")})
+	layout := table.Layout()
+	got := map[string]bool{}
+	for _, f := range layout.Families {
+		for _, id := range f.Series {
+			got[layout.Name(id)] = layout.Counts(f.Name, id)
+		}
+	}
+	want := map[string]bool{"word_count": false, "word_count_sum": false, "word_count_count": true, "h_bucket": true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -116,7 +116,12 @@ func (o *ordering) compareWithin(a, b ID) int {
 		return c
 	}
 	if la.bound != lb.bound {
-		if c := compareBounds(o.t.bounds[la.bound].value, o.t.bounds[lb.bound].value); c != 0 {
+		a, b := &o.t.bounds[la.bound], &o.t.bounds[lb.bound]
+		c := compareBounds(a.bucket, b.bucket)
+		if o.ranks[ra.sample] == rankPlain {
+			c = compareBounds(a.quantile, b.quantile)
+		}
+		if c != 0 {
 			return c
 		}
 	}

@@ -104,7 +104,7 @@ func (t *Table) declare(total ID, l line, rest wording, from *Source) {
 	}
 	with.bounds = from.Bounds
 	for _, bound := range from.Bounds {
-		of := wording{flags: rest.flags}
+		of := wording{saying: rest.saying}
 		of.note(format.Label{Name: leName, Value: []byte(bound)})
 		of.bound = append(AppendEscaped(append(slices.Clone(rest.bound), `,le="`...), []byte(bound)), '"')
 		if len(rest.bound) == 0 {

@@ -65,7 +65,7 @@ type Table struct {
 	pids     map[process]uint32
 
 	texts   texts    // parts of lines; number 0 is the empty one
-	bounds  []bound  // by number of the text, as far as there are any
+	bounds  []saying // by number of the text, as far as there are any; without flags it is not known
 	names   []string // of samples
 	nameNo  map[string]uint32
 	lines   list[line] // by ID
@@ -103,13 +103,6 @@ type Table struct {
 
 // A sample is a sample name within its declared family.
 type sample struct{ family, name string }
-
-// A bound is what the label le or quantile says. One without flags is not known: each
-// text that was looked at has some.
-type bound struct {
-	value float64 // NaN if it is no number
-	flags flags
-}
 
 // NewTable returns an empty table.
 func NewTable() *Table {

@@ -31,8 +31,14 @@ type wording struct {
 	labels []byte // a="x",b="y"
 	pid    []byte // pid="puma_0"
 	bound  []byte // quantile="0.9" or le="0.5", or both
-	value  float64
-	flags  flags
+	saying
+}
+
+// saying is what the last part of a series' text says.
+type saying struct {
+	bucket   float64 // what the label le says, NaN if that is no number, or missing
+	quantile float64 // what quantile says, or else le
+	flags    flags
 }
 
 // flags says what of the labels that histograms and summaries need is amiss.
@@ -91,7 +97,9 @@ func wordLabels(dst []byte, labels []format.Label, last int, plain bool) (text, 
 }
 
 // newWording returns the wording of a series without a bound.
-func newWording() wording { return wording{value: math.NaN(), flags: noLe | noQuantile} }
+func newWording() wording {
+	return wording{saying: saying{math.NaN(), math.NaN(), noLe | noQuantile}}
+}
 
 // note takes the label le or quantile into account.
 func (w *wording) note(label format.Label) {
@@ -104,8 +112,13 @@ func (w *wording) note(label format.Label) {
 		w.flags |= bad
 		value = math.NaN()
 	}
+	if has == hasQuantile || w.flags&hasQuantile == 0 {
+		w.quantile = value
+	}
+	if has == hasLe {
+		w.bucket = value
+	}
 	w.flags = w.flags&^missing | has
-	w.value = value
 }
 
 // parseBound accepts what the readers of the text format accept.

@@ -26,6 +26,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/bench/internal/reading"
 	"gitlab-metrics-exporter/internal/collect"
@@ -43,7 +44,7 @@ var (
 )
 
 func main() {
-	flag.Parse()
+	options.Parse()
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/bench/internal/reading"
 	"gitlab-metrics-exporter/internal/collect"
@@ -37,7 +38,7 @@ var (
 )
 
 func main() {
-	flag.Parse()
+	options.Parse()
 	debug.SetGCPercent(20) // as the server does
 	if err := run(); err != nil {
 		log.Fatal(err)
@@ -59,7 +60,7 @@ func run() error {
 	for text := range strings.SplitSeq(*plans, ",") {
 		line, err := budget(text, binary)
 		if err != nil {
-			return fmt.Errorf("%s: %w", text, err)
+			return fmt.Errorf("%q: %w", text, err)
 		}
 		growth = append(growth, line)
 	}
@@ -84,8 +85,8 @@ const (
 // budget measures the parts of a scrape of one directory, prints them unless only
 // growth is of interest, and returns a line about that.
 func budget(text, binary string) (growth string, err error) {
-	var plan fleet.Plan
-	if _, err := fmt.Sscanf(text, "%dx%d", &plan.Processes, &plan.Entries); err != nil {
+	plan, err := fleet.ParsePlan(text)
+	if err != nil {
 		return "", err
 	}
 	dir, err := os.MkdirTemp("", "gme-budget-*")

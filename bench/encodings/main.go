@@ -26,6 +26,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -56,7 +57,7 @@ type coder interface {
 }
 
 func main() {
-	flag.Parse()
+	options.Parse()
 	debug.SetGCPercent(20) // as the server does
 	if err := run(); err != nil {
 		log.Fatal(err)

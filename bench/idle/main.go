@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
 )
@@ -30,7 +31,7 @@ var (
 )
 
 func main() {
-	flag.Parse()
+	options.Parse()
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}

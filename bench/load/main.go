@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
 )
@@ -34,7 +35,7 @@ var (
 )
 
 func main() {
-	flag.Parse()
+	options.Parse("stalled")
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}

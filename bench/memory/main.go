@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
 )
@@ -36,7 +37,7 @@ const (
 )
 
 func main() {
-	flag.Parse()
+	options.Parse()
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}
@@ -53,11 +54,14 @@ func run() error {
 			return err
 		}
 	}
+	if !slices.Contains(strings.Split(*plans, ","), *most) {
+		return fmt.Errorf("-main: %q is none of -plans", *most)
+	}
 	fmt.Printf("%d cores, %s; every third scrape with gzip; all in MB\n\n", runtime.NumCPU(), runtime.Version())
 	var all []*measured
 	for text := range strings.SplitSeq(*plans, ",") {
 		m := &measured{name: text}
-		if _, err := fmt.Sscanf(text, "%dx%d", &m.plan.Processes, &m.plan.Entries); err != nil {
+		if m.plan, err = fleet.ParsePlan(text); err != nil {
 			return fmt.Errorf("-plans: %q: %w", text, err)
 		}
 		scrapes := *few

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
 )
@@ -39,7 +40,7 @@ var (
 )
 
 func main() {
-	flag.Parse()
+	options.Parse("churn")
 	run := soak
 	switch {
 	case *plot != "":

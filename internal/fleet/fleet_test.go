@@ -309,3 +309,15 @@ func TestErrors(t *testing.T) {
 		t.Error("Run: no error without a directory")
 	}
 }
+
+func TestParsePlan(t *testing.T) {
+	t.Parallel()
+	if got, err := fleet.ParsePlan("64x20000"); err != nil || got != (fleet.Plan{Processes: 64, Entries: 20000}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, text := range []string{"", "8", "8x", "x8", "0x5", "8x0", "-1x5", "8x5x5", "8 x 5", "8x5 "} {
+		if got, err := fleet.ParsePlan(text); err == nil {
+			t.Errorf("%q is %+v", text, got)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"gitlab-metrics-exporter/internal/format/clientmmap"
 	"gitlab-metrics-exporter/internal/format/frame"
@@ -18,6 +20,17 @@ import (
 type Plan struct {
 	Processes int
 	Entries   int // for each process, about
+}
+
+// ParsePlan parses a plan as it is written on command lines: 64x20000.
+func ParsePlan(text string) (Plan, error) {
+	processes, entries, _ := strings.Cut(text, "x")
+	p, err := strconv.Atoi(processes)
+	e, entriesErr := strconv.Atoi(entries)
+	if err != nil || entriesErr != nil || p < 1 || e < 1 {
+		return Plan{}, errors.New("not a number of processes and of entries of each, such as 64x20000")
+	}
+	return Plan{Processes: p, Entries: e}, nil
 }
 
 // The mixture of a large Rails application, in entries of a thousand: most

@@ -163,9 +163,9 @@ func (t *Table) Layout() *Layout {
 	uses := t.uses()
 	resolved := resolve(uses)
 	maps.Copy(resolved.conflicts, rivals)
-	o := t.ordering(resolved.homes)
-	order := t.reorder(o, !t.resort && sameHomes(t.homes, resolved.homes))
-	t.homes, t.resort = resolved.homes, false
+	o := t.ordering(resolved)
+	order := t.reorder(o, !t.resort && t.sameOrder(resolved.homes, o.quantiles))
+	t.homes, t.quantiles, t.resort = resolved.homes, o.quantiles, false
 	t.layout = &Layout{
 		Families:  t.families(order, resolved, t.familyHelps(uses)),
 		Conflicts: slices.Sorted(maps.Keys(resolved.conflicts)),
@@ -199,12 +199,12 @@ func (t *Table) uses() []use {
 	return uses
 }
 
-// sameHomes reports whether every sample that had a family, and has one now,
-// still has the same. Of the others there is no series in the old order, or
-// there will be none in the new.
-func sameHomes(before, now []string) bool {
-	for i, home := range before {
-		if home != "" && now[i] != "" && home != now[i] {
+// sameOrder reports whether every sample that had a family, and has one now,
+// still has the same, and is ordered by the same numbers. Of the others there is no
+// series in the old order, or there will be none in the new.
+func (t *Table) sameOrder(homes []string, quantiles []bool) bool {
+	for i, home := range t.homes {
+		if home != "" && homes[i] != "" && (home != homes[i] || t.quantiles[i] != quantiles[i]) {
 			return false
 		}
 	}

@@ -397,3 +397,30 @@ func TestCounts(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestBucketsAscend: also if a histogram has a label quantile, and stands as something else
+// because files disagree; and what is no longer a summary is no longer ordered as one.
+func TestBucketsAscend(t *testing.T) {
+	table := series.NewTable()
+	for _, le := range []string{"+Inf", "2", "10"} {
+		for _, quantile := range []string{"v", "0.5"} {
+			intern(t, table, entry{"histogram_1-0.db", key("h", "h_bucket", "le", le, "quantile", quantile)})
+		}
+	}
+	intern(t, table, entry{"summary_1-0.db", key("s", "s", "le", "2", "quantile", "0.5")},
+		entry{"summary_1-0.db", key("s", "s", "le", "1", "quantile", "0.9")})
+	table.Layout()
+	intern(t, table, entry{"gauge_max_1-0.db", key("h", "h", "a", "1")}, entry{"gauge_max_1-0.db", key("s", "s", "a", "1")})
+	want := []string{
+		"# h untyped", `h{a="1"}`,
+		"# h_bucket untyped",
+		`h_bucket{quantile="0.5",le="2"}`, `h_bucket{quantile="v",le="2"}`,
+		`h_bucket{quantile="0.5",le="10"}`, `h_bucket{quantile="v",le="10"}`,
+		`h_bucket{quantile="0.5",le="+Inf"}`, `h_bucket{quantile="v",le="+Inf"}`,
+		"# s untyped",
+		`s{quantile="0.9",le="1"}`, `s{quantile="0.5",le="2"}`, `s{a="1"}`,
+	}
+	if diff := cmp.Diff(want, page(table.Layout())); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

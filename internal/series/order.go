@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"gitlab-metrics-exporter/internal/discover"
 )
 
 // reorder returns the series that are on a page in order. The order of those that were in
@@ -46,19 +48,22 @@ func (t *Table) reorder(o *ordering, same bool) []ID {
 
 // An ordering compares series by their place on a page.
 type ordering struct {
-	t     *Table
-	homes []uint32 // by sample: the place of its family among all families
-	ranks []uint8  // by sample: its place within a label set of its family
-	texts []uint32 // by text: its place among all texts, nil if that is not known
+	t         *Table
+	homes     []uint32 // by sample: the place of its family among all families
+	ranks     []uint8  // by sample: its place within a label set of its family
+	quantiles []bool   // by sample: it is that of a summary's quantiles
+	texts     []uint32 // by text: its place among all texts, nil if that is not known
 }
 
-func (t *Table) ordering(homes []string) *ordering {
+func (t *Table) ordering(r resolution) *ordering {
+	homes := r.homes
 	names := slices.Compact(slices.Sorted(slices.Values(homes)))
-	o := &ordering{t: t, homes: make([]uint32, len(homes)), ranks: make([]uint8, len(homes))}
+	o := &ordering{t: t, homes: make([]uint32, len(homes)), ranks: make([]uint8, len(homes)), quantiles: make([]bool, len(homes))}
 	for i, home := range homes {
 		at, _ := slices.BinarySearch(names, home)
 		o.homes[i] = uint32(at)
 		o.ranks[i] = rankOf(home, t.samples[i].name)
+		o.quantiles[i] = o.ranks[i] == rankPlain && r.types[home] == discover.Summary
 	}
 	return o
 }
@@ -117,8 +122,8 @@ func (o *ordering) compareWithin(a, b ID) int {
 	}
 	if la.bound != lb.bound {
 		a, b := &o.t.bounds[la.bound], &o.t.bounds[lb.bound]
-		c := compareBounds(a.bucket, b.bucket)
-		if o.ranks[ra.sample] == rankPlain {
+		c := compareBounds(a.number, b.number)
+		if o.quantiles[ra.sample] {
 			c = compareBounds(a.quantile, b.quantile)
 		}
 		if c != 0 {

@@ -85,14 +85,15 @@ type Table struct {
 	samples  []sample
 	sampleNo map[[2]uint32]uint32 // by number of the family's name and the sample's
 
-	live    int            // records with refs
-	lost    bool           // there was a series that is gone
-	bulk    int            // bytes of huge keys
-	mixed   map[ID]typeSet // series that files of different kinds or families name: their types
-	changed bool           // the last layout no longer holds
-	resort  bool           // nor does its order
-	layout  *Layout
-	homes   []string // by sample, of the last layout
+	live      int            // records with refs
+	lost      bool           // there was a series that is gone
+	bulk      int            // bytes of huge keys
+	mixed     map[ID]typeSet // series that files of different kinds or families name: their types
+	changed   bool           // the last layout no longer holds
+	resort    bool           // nor does its order
+	layout    *Layout
+	homes     []string // by sample, of the last layout
+	quantiles []bool   // the same, see ordering
 
 	template template
 	patterns patterns

@@ -36,8 +36,8 @@ type wording struct {
 
 // saying is what the last part of a series' text says.
 type saying struct {
-	bucket   float64 // what the label le says, NaN if that is no number, or missing
-	quantile float64 // what quantile says, or else le
+	number   float64 // of the label le, or else of quantile; NaN if it is none
+	quantile float64 // of the label quantile, the same
 	flags    flags
 }
 
@@ -112,13 +112,11 @@ func (w *wording) note(label format.Label) {
 		w.flags |= bad
 		value = math.NaN()
 	}
-	if has == hasQuantile || w.flags&hasQuantile == 0 {
+	w.flags = w.flags&^missing | has
+	w.number = value // le comes behind quantile
+	if has == hasQuantile {
 		w.quantile = value
 	}
-	if has == hasLe {
-		w.bucket = value
-	}
-	w.flags = w.flags&^missing | has
 }
 
 // parseBound accepts what the readers of the text format accept.

@@ -39,11 +39,7 @@ func batches(t *testing.T, e *Engine) (sizes []int) {
 			return sizes
 		}
 		for from < to {
-			end := s.scanSome(t.Context(), from, to)
-			for i, f := range s.files[from:end] {
-				s.merge(f, s.found[i].values, s.found[i].stamps)
-			}
-			s.yield(end)
+			end := s.scanAndMerge(t.Context(), from, to)
 			sizes = append(sizes, end-from)
 			from = end
 		}

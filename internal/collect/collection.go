@@ -110,15 +110,21 @@ func (s *scanner) work(ctx context.Context) {
 			return
 		}
 		for from < to {
-			end := s.scanSome(ctx, from, to)
-			s.await(from)
-			for i, f := range s.files[from:end] {
-				s.merge(f, s.found[i].values, s.found[i].stamps)
-			}
-			s.yield(end)
-			from = end
+			from = s.scanAndMerge(ctx, from, to)
 		}
 	}
+}
+
+// scanAndMerge scans files [from, to), or some of them, and merges these when their turn
+// has come. It returns where it stopped.
+func (s *scanner) scanAndMerge(ctx context.Context, from, to int) (end int) {
+	end = s.scanSome(ctx, from, to)
+	s.await(from)
+	for i, f := range s.files[from:end] {
+		s.merge(f, s.found[i].values, s.found[i].stamps)
+	}
+	s.yield(end)
+	return end
 }
 
 // scanSome scans files [from, to), or fewer if they have more entries than was thought

@@ -3,8 +3,8 @@ package series
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"slices"
+	"unicode/utf8"
 
 	"gitlab-metrics-exporter/internal/format"
 )
@@ -104,7 +104,7 @@ func (t *Table) learnAlike(raw []byte, from *Source) ID {
 func (p *patterns) find(raw []byte, from *Source, values []stretch) (*pattern, []stretch) {
 	values = values[:0]
 	c := p.known[string(opening(raw))]
-	if c == nil || c.pattern == nil || c.pattern.of != from.setting() || !simple(raw) {
+	if c == nil || c.pattern == nil || c.pattern.of != from.setting() || format.Plain(raw) < len(raw) || !utf8.Valid(raw) {
 		return nil, values
 	}
 	literals := c.pattern.literals
@@ -233,23 +233,4 @@ func (r *recipe) append(dst, raw []byte, values []stretch) []byte {
 		dst = append(append(dst, r.literals[i]...), raw[v.from:v.to]...)
 	}
 	return append(dst, r.literals[len(r.values)]...)
-}
-
-// simple reports whether b is ASCII without control characters and backslashes. It looks
-// at eight bytes at a time: for each of them the first term borrows into its highest bit
-// if it is a backslash, and the second one if it is less than a space.
-func simple(b []byte) bool {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for ; len(b) >= 8; b = b[8:] {
-		x := binary.LittleEndian.Uint64(b)
-		if ((x^ones*'\\')-ones|(x-ones*' ')|x)&high != 0 {
-			return false
-		}
-	}
-	for _, c := range b {
-		if c < ' ' || c == '\\' || c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -9,7 +9,6 @@ package jsonkey
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"unicode/utf16"
@@ -46,7 +45,7 @@ func Open(raw []byte, key *format.Key, shape error) (r Reader, err error) {
 	if !utf8.Valid(raw) {
 		return r, errUTF8
 	}
-	r = Reader{rest: raw, key: key, size: len(raw), plain: plain(raw), shape: shape}
+	r = Reader{rest: raw, key: key, size: len(raw), plain: format.Plain(raw), shape: shape}
 	if !r.Take('[') {
 		return r, shape
 	}
@@ -77,26 +76,6 @@ func (r *Reader) Close() error {
 		return errNoName
 	}
 	return nil
-}
-
-// plain returns how many bytes b has before the first backslash or character
-// below U+0020. It looks at eight bytes at a time: for each byte the first
-// term borrows into its highest bit if it is 0 after the exclusive or, or less
-// than a space.
-func plain(b []byte) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		y := x ^ ones*'\\'
-		if ((y-ones)&^y|(x-ones*' ')&^x)&high != 0 {
-			break
-		}
-	}
-	for i < len(b) && b[i] >= ' ' && b[i] != '\\' {
-		i++
-	}
-	return i
 }
 
 // Lists reads the labels of a key that has their names and their values apart,
@@ -190,7 +169,7 @@ func (r *Reader) labelValue(l *format.Label) (err error) {
 	}
 	l.Value = bytes.TrimSpace(l.Value)
 	// Arrays and objects may have quotes, or be spread over lines.
-	r.key.Plain = r.key.Plain && plain(l.Value) == len(l.Value) && bytes.IndexByte(l.Value, '"') < 0
+	r.key.Plain = r.key.Plain && format.Plain(l.Value) == len(l.Value) && bytes.IndexByte(l.Value, '"') < 0
 	if string(l.Value) == "null" {
 		l.Value = nil
 	}

@@ -25,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/internal/fleet"
 )
 
@@ -41,7 +42,7 @@ var (
 
 func main() {
 	log.SetFlags(0)
-	flag.Parse()
+	options.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx)
 	if ctx.Err() != nil {

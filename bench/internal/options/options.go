@@ -39,6 +39,10 @@ func check(flags *flag.FlagSet, zero []string) (err error) {
 			if int64(value) < least {
 				err = fmt.Errorf("-%s is %s, and must be more than that", f.Name, value)
 			}
+		case float64:
+			if !(value > 0) {
+				err = fmt.Errorf("-%s is %g, and must be more than 0", f.Name, value)
+			}
 		}
 	})
 	return err

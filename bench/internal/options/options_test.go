@@ -18,6 +18,7 @@ func TestCheck(t *testing.T) {
 		{"no number", []string{"-n", "0"}, "-n is 0, and must be 1 at least"},
 		{"less than none", []string{"-extra", "-1"}, "-extra is -1, and must be 0 at least"},
 		{"no time", []string{"-time", "0s"}, "-time is 0s, and must be more than that"},
+		{"no rate", []string{"-rate", "NaN"}, "-rate is NaN, and must be more than 0"},
 		{"an argument", []string{"-n", "1", "here"}, `unexpected argument "here"`},
 	}
 	for _, tt := range tests {
@@ -27,6 +28,7 @@ func TestCheck(t *testing.T) {
 			flags.Int("n", 3, "")
 			flags.Int("extra", 3, "")
 			flags.Duration("time", time.Second, "")
+			flags.Float64("rate", 1, "")
 			flags.String("text", "x", "")
 			if err := flags.Parse(tt.args); err != nil {
 				t.Fatal(err)

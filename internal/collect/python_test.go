@@ -99,6 +99,26 @@ func TestOwnCountsNamedTotal(t *testing.T) {
 	}
 }
 
+// A total count that only is named has its own value, and no buckets, whatever implied
+// it before.
+func TestOwnCountsNoLongerImplied(t *testing.T) {
+	total := stampedEntry{pythonKey("h", "h_count", `{"l": "a"}`, "Help."), 9, 0}
+	buckets := histogram("a", 1, map[string]float64{"1.0": 2})
+	named := pythonImage(stamped, total)
+	for _, before := range [][]stampedEntry{buckets, append(slices.Clone(buckets), total), {total}} {
+		dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(stamped, before...)})
+		e := collect.New(dir)
+		lookBoth(t, e)
+		replace(t, filepath.Join(dir, "histogram_1.db"), named)
+		wantPage(t, lookBoth(t, e), helped("# h histogram", `h_count{l="a"} 9`))
+		rewrite(t, filepath.Join(dir, "histogram_2.db"), pythonImage(stamped, buckets...))
+		wantPage(t, lookBoth(t, e), helped("# h histogram",
+			`h_bucket{l="a",le="1.0"} 2`, `h_bucket{l="a",le="+Inf"} 2`, `h_sum{l="a"} 1`, `h_count{l="a"} 2`))
+		must(t, os.Remove(filepath.Join(dir, "histogram_2.db")))
+		wantPage(t, lookBoth(t, e), helped("# h histogram", `h_count{l="a"} 9`))
+	}
+}
+
 // A histogram's first bucket says nothing of series without one.
 func TestOwnCountsAndNoBound(t *testing.T) {
 	dir := inDir(t, map[string][]byte{

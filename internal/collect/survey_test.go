@@ -57,11 +57,13 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
-// Buckets and counts that no entry names have none.
+// Buckets and counts have the entries that name them, which may be none.
 func TestSurveyOwnCounts(t *testing.T) {
 	e := collect.New(inDir(t, map[string][]byte{
 		"histogram_1.db": pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3})...),
 		"histogram_2.db": pythonImage(stamped, append(histogram("a", 1, map[string]float64{"1.0": 2, "+Inf": 3}), histogram("b", 1, map[string]float64{"1.0": 2})...)...),
+		"histogram_3.db": pythonImage(stamped, stampedEntry{pythonKey("h", "h_count", `{"l": "b"}`, "Help."), 9, 0},
+			stampedEntry{pythonKey("h", "h_count", `{"l": "c"}`, "Help."), 9, 0}),
 	}))
 	s, err := e.Survey(t.Context())
 	must(t, err)
@@ -72,7 +74,8 @@ func TestSurveyOwnCounts(t *testing.T) {
 	}
 	want := map[string]int{
 		`h_bucket{l="a",le="1.0"}`: 2, `h_bucket{l="a",le="+Inf"}`: 2, `h_sum{l="a"}`: 2, `h_count{l="a"}`: 0,
-		`h_bucket{l="b",le="1.0"}`: 1, `h_bucket{l="b",le="+Inf"}`: 0, `h_sum{l="b"}`: 1, `h_count{l="b"}`: 0,
+		`h_bucket{l="b",le="1.0"}`: 1, `h_bucket{l="b",le="+Inf"}`: 0, `h_sum{l="b"}`: 1, `h_count{l="b"}`: 1,
+		`h_count{l="c"}`: 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -62,7 +62,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 		l.bound = t.bucket(le)
 		id := t.id(l, t.template.sample, from)
 		if from.kind.own && t.bounds[l.bound].flags&badLe == 0 {
-			t.record(id).count = t.template.count
+			t.record(id).total = t.template.total
 		}
 		return id, nil
 	}
@@ -85,7 +85,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 	if from.kind.own {
 		t.imply(id, w, l, from)
 	}
-	t.template.note(raw, &t.key, from, l, sample, t.record(id).count)
+	t.template.note(raw, &t.key, from, l, sample, t.record(id).total)
 	t.patterns.note(raw, &t.key, from, l, sample)
 	return id, nil
 }

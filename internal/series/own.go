@@ -81,28 +81,40 @@ func (t *Table) imply(id ID, w wording, l line, from *Source) {
 		return
 	}
 	l.name, l.bound = t.name([]byte(family+"_count")), t.bound(rest)
-	total := t.id(l, t.explained(l.name, from), from)
-	t.record(id).count = total
+	total := t.total(t.id(l, t.explained(l.name, from), from))
+	t.record(id).total = total
 	l.name = t.name([]byte(family + "_bucket"))
 	t.declare(total, l, rest, from)
 }
 
-// declared are the buckets that are there with a total count, whether entries name them
-// or not; and the bounds that were said to be those, last.
-type declared struct {
-	buckets []ID
-	bounds  []string
+// A total is the series of a total count that is implied.
+type total struct {
+	id      ID
+	implied int      // entries that imply it
+	buckets []ID     // that are there as long as it is implied
+	bounds  []string // that were said to be those of these buckets, last
+}
+
+// total numbers the total count whose series is id.
+func (t *Table) total(id ID) uint32 {
+	number, known := t.totalNo[id]
+	if !known {
+		number = uint32(len(t.totals))
+		t.totals = append(t.totals, total{id: id})
+		t.totalNo[id] = number
+	}
+	return number
 }
 
 // declare numbers the buckets that a source says are there with a total count. l is the
 // line of such a bucket but for its bound, the last part of whose text begins with rest.
-func (t *Table) declare(total ID, l line, rest wording, from *Source) {
+func (t *Table) declare(number uint32, l line, rest wording, from *Source) {
 	sample := t.explained(l.name, from)
-	with := t.declared[total]
-	if slices.Equal(with.bounds, from.Bounds) {
+	total := &t.totals[number]
+	if slices.Equal(total.bounds, from.Bounds) {
 		return
 	}
-	with.bounds = from.Bounds
+	total.bounds = from.Bounds
 	for _, bound := range from.Bounds {
 		of := wording{saying: rest.saying}
 		of.note(format.Label{Name: leName, Value: []byte(bound)})
@@ -112,16 +124,15 @@ func (t *Table) declare(total ID, l line, rest wording, from *Source) {
 		}
 		l.bound = t.bound(of)
 		bucket := t.id(l, sample, from)
-		if slices.Contains(with.buckets, bucket) {
+		if slices.Contains(total.buckets, bucket) {
 			continue
 		}
-		with.buckets = append(with.buckets, bucket)
-		t.record(bucket).count = total
-		if t.record(total).refs > 0 {
+		total.buckets = append(total.buckets, bucket)
+		t.record(bucket).total = number
+		if total.implied > 0 {
 			t.hold(bucket)
 		}
 	}
-	t.declared[total] = with
 }
 
 // ownPart returns the family of a bucket or a sum, and the last part of its text
@@ -156,9 +167,9 @@ type step struct{ bucket, count ID }
 // ascend.
 func (t *Table) steps(order []ID) (steps []step) {
 	for _, id := range order {
-		count := t.record(id).count
-		if count != None && t.bounds[t.line(id).bound].flags&hasLe != 0 {
-			steps = append(steps, step{id, count})
+		total := t.record(id).total
+		if total != 0 && t.bounds[t.line(id).bound].flags&hasLe != 0 {
+			steps = append(steps, step{id, t.totals[total].id})
 		}
 	}
 	return steps

@@ -94,7 +94,7 @@ func (t *Table) learnAlike(raw []byte, from *Source) ID {
 	}
 	le := t.values[p.le]
 	l.bound = t.bucket(raw[le.from:le.to])
-	t.template.set(raw, le, from, l, p.sample, None)
+	t.template.set(raw, le, from, l, p.sample, 0)
 	return t.id(l, p.sample, from)
 }
 

@@ -13,7 +13,7 @@ func (t *Table) Retain(first ID, n int, of discover.File) {
 	}
 	from := kindOf(of)
 	for id := first; id < first+ID(n); id++ {
-		if r := t.record(id); r.refs > 0 && r.kind == from && r.count == None {
+		if r := t.record(id); r.refs > 0 && r.kind == from && r.total == 0 {
 			r.refs++ // nothing else comes of it
 		} else {
 			t.retain(id, from)
@@ -23,17 +23,26 @@ func (t *Table) Retain(first ID, n int, of discover.File) {
 
 func (t *Table) retain(id ID, kind kind) {
 	t.hold(id)
-	r := t.record(id)
-	if r.kind != kind {
-		t.mix(id, kind.typ)
+	t.compare(id, kind)
+	number := t.record(id).total
+	if number == 0 {
+		return
 	}
-	if r.refs == 1 {
-		for _, bucket := range t.declared[id].buckets {
+	total := &t.totals[number]
+	t.compare(total.id, kind)
+	if total.implied++; total.implied == 1 {
+		t.hold(total.id)
+		for _, bucket := range total.buckets {
 			t.hold(bucket)
 		}
 	}
-	if count := r.count; count != None {
-		t.retain(count, kind)
+}
+
+// compare notes if a file of the given kind is of another than the one that named the
+// series first.
+func (t *Table) compare(id ID, kind kind) {
+	if t.record(id).kind != kind {
+		t.mix(id, kind.typ)
 	}
 }
 
@@ -49,14 +58,16 @@ func (t *Table) Release(first ID, n int) {
 
 func (t *Table) release(id ID) {
 	t.drop(id)
-	r := t.record(id)
-	if r.refs == 0 {
-		for _, bucket := range t.declared[id].buckets {
+	number := t.record(id).total
+	if number == 0 {
+		return
+	}
+	total := &t.totals[number]
+	if total.implied--; total.implied == 0 {
+		t.drop(total.id)
+		for _, bucket := range total.buckets {
 			t.drop(bucket)
 		}
-	}
-	if count := r.count; count != None {
-		t.release(count)
 	}
 }
 
@@ -85,12 +96,12 @@ func (t *Table) AppendEntries(counts []uint32) []uint32 {
 	for i := range t.records.len {
 		counts = append(counts, t.records.at(i).refs)
 	}
-	for total, with := range t.declared { // which nobody has to name
-		if t.record(total).refs == 0 {
+	for _, total := range t.totals {
+		if total.implied == 0 {
 			continue
 		}
-		counts[first+int(total)] = 0
-		for _, bucket := range with.buckets {
+		counts[first+int(total.id)]--
+		for _, bucket := range total.buckets {
 			counts[first+int(bucket)]--
 		}
 	}

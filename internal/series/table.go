@@ -45,7 +45,7 @@ type line struct {
 type record struct {
 	sample uint32 // index into Table.samples
 	refs   uint32 // entries that name this series, or imply it; 0 if it is gone
-	count  ID     // of a bucket with its own count alone, or a sum beside it: the series of the total count
+	total  uint32 // of a bucket with its own count alone, or a sum beside it: number of the total count
 	kind   kind   // of the file that named it first
 	placed bool   // it is in the order of the last layout
 }
@@ -75,10 +75,11 @@ type Table struct {
 	helps      map[uint32]string // by sample
 	tornHelps  int               // how often a sample's was another than before
 	tornBounds int               // how often a metric's were others than those declared first
-	declared   map[ID]declared   // by total count that was implied
-	owns       bool              // some series count on their own
-	rivals     []rivals          // all that there ever were
-	hidden     map[ID]bool       // series that are there, but not on a page, of the last layout
+	totals     []total           // that were ever implied; number 0 is none
+	totalNo    map[ID]uint32
+	owns       bool        // some series count on their own
+	rivals     []rivals    // all that there ever were
+	hidden     map[ID]bool // series that are there, but not on a page, of the last layout
 
 	sampleNames, labelNames spellings
 
@@ -115,7 +116,8 @@ func NewTable() *Table {
 		boundsOf: map[metric][]string{},
 		pids:     map[process]uint32{},
 		helps:    map[uint32]string{},
-		declared: map[ID]declared{},
+		totals:   make([]total, 1),
+		totalNo:  map[ID]uint32{},
 		texts:    texts{index: newIndex()},
 		nameNo:   map[string]uint32{},
 		lineNo:   newIndex(),

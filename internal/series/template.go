@@ -15,14 +15,14 @@ type template struct {
 	le     stretch // where the value of its label le is
 	line   line
 	sample uint32
-	count  ID // see record
+	total  uint32 // see record
 }
 
 // note makes the key raw, which was parsed into key and is the given line, the
 // template if it can be one.
-func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sample uint32, count ID) {
+func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sample, total uint32) {
 	m.source = nil
-	if source.kind.own && count == None {
+	if source.kind.own && total == 0 {
 		return // its bound is no number: others will have a total count
 	}
 	for _, label := range key.Labels {
@@ -31,15 +31,15 @@ func (m *template) note(raw []byte, key *format.Key, source *Source, l line, sam
 			return // it shares a part with le
 		case "le":
 			if label.At > 0 {
-				m.set(raw, stretch{label.At, label.At + len(label.Value)}, source, l, sample, count)
+				m.set(raw, stretch{label.At, label.At + len(label.Value)}, source, l, sample, total)
 			}
 		}
 	}
 }
 
 // set makes the key raw the template, the value of whose label le is at le.
-func (m *template) set(raw []byte, le stretch, source *Source, l line, sample uint32, count ID) {
-	*m = template{source, append(m.raw[:0], raw...), le, l, sample, count}
+func (m *template) set(raw []byte, le stretch, source *Source, l line, sample, total uint32) {
+	*m = template{source, append(m.raw[:0], raw...), le, l, sample, total}
 }
 
 // bound returns the value of the label le of the key raw, if that is all in

@@ -149,6 +149,29 @@ func TestStoreBucketsOfTwo(t *testing.T) {
 	wantPage(t, lookBoth(t, e), helped("# h histogram", `h_bucket{le="1"} 1`, `h_bucket{le="5"} 1`, `h_bucket{le="+Inf"} 1`, "h_sum 0.5", "h_count 1"))
 }
 
+// Of directories whose applications explain a metric differently, or not at all, the page
+// has the first text in byte order; whoever is met first, and only of who is left.
+func TestStoreHelpOfTwo(t *testing.T) {
+	dirs := []collect.Directory{{Path: t.TempDir()}, {Path: t.TempDir()}, {Path: t.TempDir()}}
+	e := collect.Config{Dirs: dirs}.Engine()
+	for i, step := range []struct{ help, want string }{{"", "Multiprocess metric"}, {"Of two.", "Of two."}, {"Of three.", "Of three."}} {
+		declare(t, dirs[i].Path, `{"name":"c","type":"counter","help":"`+step.help+`"}`)
+		rewrite(t, filepath.Join(dirs[i].Path, "metric_c___1.bin"), storeImage(stampedEntry{"", 1, 1}))
+		wantHelp(t, lookBoth(t, e), step.want)
+	}
+	must(t, os.Remove(filepath.Join(dirs[2].Path, "metric_c___1.bin")))
+	wantHelp(t, lookBoth(t, e), "Of two.")
+	must(t, os.Remove(filepath.Join(dirs[1].Path, "metric_c___1.bin")))
+	wantHelp(t, lookBoth(t, e), "Multiprocess metric")
+}
+
+func wantHelp(t *testing.T, got view, want string) {
+	t.Helper()
+	if !strings.HasPrefix(got.Page, "# HELP c "+want+"\n") {
+		t.Errorf("want %q in\n%s", want, got.Page)
+	}
+}
+
 // What is declared counts at once, also when so much is gone that everything is learnt
 // anew.
 func TestStoreMetadataWhenMuchIsGone(t *testing.T) {

@@ -2,7 +2,6 @@ package series
 
 import (
 	"math"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -47,7 +46,7 @@ type space struct {
 	format discover.Format // what is a key in one is none in another
 	labels string          // that are added, as text
 	own    bool            // see [discover.File.OwnCounts]
-	bounds string          // that are declared, if others declare other ones of the same metric
+	saying string          // what is said of the metric beside its entries, if others say something else
 }
 
 // A metric is one of a DirectFileStore, in directories with the same labels.
@@ -62,12 +61,12 @@ type process struct {
 // Source starts a pass over the entries of a file.
 func (t *Table) Source(o Origin) *Source {
 	text, _, _ := wordLabels(nil, o.Labels, math.MaxInt, false)
-	of := space{o.File.Format, string(text), o.File.OwnCounts, t.differing(metric{string(text), o.File.Metric}, o.Bounds)}
+	of := space{o.File.Format, string(text), o.File.OwnCounts, t.differing(metric{string(text), o.File.Metric}, o)}
 	s := &Source{Origin: o, kind: kindOf(o.File), space: numberOf(t.spaces, of)}
 	if int(s.space) == len(t.ofKey) {
 		t.ofKey = append(t.ofKey, new(list[atomic.Uint32]))
-		if of.bounds != "" {
-			t.tornBounds++
+		if of.saying != "" {
+			t.tornSaid++
 		}
 	}
 	if o.File.PerProcess {
@@ -76,20 +75,20 @@ func (t *Table) Source(o Origin) *Source {
 	return s
 }
 
-// differing returns the bounds that are declared of a metric as one text, or "" if
-// they are those that were declared first.
-func (t *Table) differing(m metric, bounds []string) string {
-	first, known := t.boundsOf[m]
-	switch {
-	case m.name == "":
-		return ""
-	case !known:
-		t.boundsOf[m] = bounds
-		return ""
-	case slices.Equal(first, bounds):
+// differing returns what an origin says of a metric as one text, or "" if that is what
+// was said first.
+func (t *Table) differing(m metric, o Origin) string {
+	if m.name == "" {
 		return ""
 	}
-	return strings.Join(bounds, ",")
+	now := strings.Join(o.Bounds, ",") + "\n" + o.Help
+	first, known := t.said[m]
+	if !known {
+		t.said[m] = now
+	} else if now != first {
+		return now
+	}
+	return ""
 }
 
 // numberOf returns the number of a thing, which is the next one if it has none.

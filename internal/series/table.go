@@ -61,7 +61,7 @@ type Table struct {
 	ofKey    []*list[atomic.Uint32] // by number of the space and by keyNo: its series without process, or None
 	ofKeyPID map[uint64]ID          // by keyNo and number of the process
 	spaces   map[space]uint32
-	boundsOf map[metric][]string // that were declared first
+	said     map[metric]string // of each, first; see differing
 	pids     map[process]uint32
 
 	texts   texts    // parts of lines; number 0 is the empty one
@@ -72,14 +72,14 @@ type Table struct {
 	lineNo  index      // number = ID
 	records list[record]
 
-	helps      map[uint32]string // by sample
-	tornHelps  int               // how often a sample's was another than before
-	tornBounds int               // how often a metric's were others than those declared first
-	totals     []total           // that were ever implied; number 0 is none
-	totalNo    map[ID]uint32
-	owns       bool        // some series count on their own
-	rivals     []rivals    // all that there ever were
-	hidden     map[ID]bool // series that are there, but not on a page, of the last layout
+	helps     map[uint32]string // by sample
+	tornHelps int               // how often a sample's was another than before
+	tornSaid  int               // how often origins said something else of a metric than was said first
+	totals    []total           // that were ever implied; number 0 is none
+	totalNo   map[ID]uint32
+	owns      bool        // some series count on their own
+	rivals    []rivals    // all that there ever were
+	hidden    map[ID]bool // series that are there, but not on a page, of the last layout
 
 	sampleNames, labelNames spellings
 
@@ -113,7 +113,7 @@ func NewTable() *Table {
 		keys:     newKeys(),
 		ofKeyPID: map[uint64]ID{},
 		spaces:   map[space]uint32{},
-		boundsOf: map[metric][]string{},
+		said:     map[metric]string{},
 		pids:     map[process]uint32{},
 		helps:    map[uint32]string{},
 		totals:   make([]total, 1),

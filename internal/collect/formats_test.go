@@ -72,12 +72,13 @@ func TestRandomFormats(t *testing.T) {
 	fewChecks()
 	root, runs := t.TempDir(), 0
 	of := map[string]dialect{}
-	var names []string
+	choices := [][]string{nil} // all files, or those of one format
 	for _, d := range dialects() {
 		for _, name := range d.names {
 			of[name] = d
-			names = append(names, name)
+			choices[0] = append(choices[0], name)
 		}
+		choices = append(choices, d.names)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
@@ -91,6 +92,7 @@ func TestRandomFormats(t *testing.T) {
 			dirs = append(dirs, dir)
 		}
 		defer os.RemoveAll(filepath.Join(root, fmt.Sprint(runs)))
+		names := rapid.SampledFrom(choices).Draw(t, "names")
 		e := collect.Config{Dirs: dirs}.Engine()
 		files := map[string]*drawnFile{}
 		draw := func(t *rapid.T, d dialect, most int) (entries []stampedEntry) {

@@ -26,6 +26,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/bench/internal/reading"
@@ -52,11 +53,11 @@ func main() {
 
 func run() error {
 	if *work == "" {
-		dir, err := os.MkdirTemp("", "gme-bench-*")
+		dir, remove, err := cleanup.Dir("")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer remove()
 		*work = dir
 	}
 	if *rubyWork == "" {

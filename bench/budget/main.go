@@ -15,6 +15,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/bench/internal/reading"
@@ -46,11 +48,11 @@ func main() {
 }
 
 func run() error {
-	work, err := os.MkdirTemp("", "gme-budget-*")
+	work, remove, err := cleanup.Dir("")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer remove()
 	binary, err := program.Build(work)
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func run() error {
 	fmt.Printf("%d cores, %s; medians of %d, ms\n\n", runtime.NumCPU(), runtime.Version(), *rounds)
 	var growth []string
 	for text := range strings.SplitSeq(*plans, ",") {
-		line, err := budget(text, binary)
+		line, err := budget(text, work, binary)
 		if err != nil {
 			return fmt.Errorf("%q: %w", text, err)
 		}
@@ -82,15 +84,15 @@ const (
 	cold = "cold: a new engine's first scrape, both"
 )
 
-// budget measures the parts of a scrape of one directory, prints them unless only
-// growth is of interest, and returns a line about that.
-func budget(text, binary string) (growth string, err error) {
+// budget measures the parts of a scrape of one directory, made in work, prints them unless
+// only growth is of interest, and returns a line about that.
+func budget(text, work, binary string) (growth string, err error) {
 	plan, err := fleet.ParsePlan(text)
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "gme-budget-*")
-	if err != nil {
+	dir := filepath.Join(work, "metrics")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(dir)

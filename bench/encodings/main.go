@@ -16,7 +16,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -26,6 +25,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
@@ -85,22 +85,27 @@ func candidates() ([]*candidate, error) {
 		all = append(all, &candidate{name: "as served: " + name, accept: name})
 	}
 	pattern, err := regexp.Compile(*only)
-	return slices.DeleteFunc(all, func(c *candidate) bool {
-		return err == nil && c.name != "none" && !pattern.MatchString(c.name)
-	}), err
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(c *candidate) bool { return c.name != "none" && !pattern.MatchString(c.name) })
+	if len(all) == 1 {
+		return nil, fmt.Errorf("-only %s: there is no such coding", *only)
+	}
+	return all, nil
 }
 
 func run() error {
-	dir, err := os.MkdirTemp("", "gme-encodings-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := fleet.Generate(dir, fleet.Plan{Processes: *processes, Entries: *entries}); err != nil {
-		return err
-	}
 	all, err := candidates()
 	if err != nil {
+		return err
+	}
+	dir, remove, err := cleanup.Dir("")
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if err := fleet.Generate(dir, fleet.Plan{Processes: *processes, Entries: *entries}); err != nil {
 		return err
 	}
 	server := httptest.NewServer(serve(dir, all))

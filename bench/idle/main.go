@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -38,11 +39,11 @@ func main() {
 }
 
 func run() error {
-	top, err := os.MkdirTemp(*work, "gme-idle-*")
+	top, remove, err := cleanup.Dir(*work)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(top)
+	defer remove()
 	dir := filepath.Join(top, "metrics")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err

@@ -14,12 +14,12 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -42,11 +42,11 @@ func main() {
 }
 
 func run() error {
-	dir, err := os.MkdirTemp("", "gme-load-*")
+	dir, remove, err := cleanup.Dir("")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	if err := fleet.Generate(dir, fleet.Plan{Processes: *processes, Entries: *entries}); err != nil {
 		return err
 	}

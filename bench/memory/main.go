@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -44,11 +45,11 @@ func main() {
 }
 
 func run() error {
-	top, err := os.MkdirTemp(*work, "gme-memory-*")
+	top, remove, err := cleanup.Dir(*work)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(top)
+	defer remove()
 	if *binary == "" {
 		if *binary, err = program.Build(top); err != nil {
 			return err

@@ -30,6 +30,8 @@ import (
 	"strings"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
+	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 )
@@ -45,10 +47,11 @@ var (
 var library string
 
 func main() {
-	flag.Parse()
 	run := compareAll
-	if flag.NArg() == 2 { // what the benchmark starts as its own part in the comparison
-		run = func() error { return answer(flag.Arg(0) == "cold", flag.Arg(1)) }
+	if len(os.Args) == 3 && (os.Args[1] == "cold" || os.Args[1] == "warm") { // what the benchmark starts as its own part in the comparison
+		run = func() error { return answer(os.Args[1] == "cold", os.Args[2]) }
+	} else {
+		options.Parse()
 	}
 	if err := run(); err != nil {
 		log.Fatal(err)
@@ -71,11 +74,11 @@ func compareAll() error {
 
 // compare measures one directory and prints its row of the table.
 func compare(files int, first bool) error {
-	dir, err := os.MkdirTemp(*work, "gme-bench-python-*")
+	dir, remove, err := cleanup.Dir(*work)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	if _, err := python3("make", dir, strconv.Itoa(files/2)).Output(); err != nil {
 		return fmt.Errorf("making files: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
 	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/fleet"
@@ -56,11 +57,11 @@ func main() {
 func soak() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	top, err := os.MkdirTemp(*work, "gme-soak-*")
+	top, remove, err := cleanup.Dir(*work)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(top)
+	defer remove()
 	dir, stash := filepath.Join(top, "metrics"), filepath.Join(top, "stash")
 	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(stash, 0o700)); err != nil {
 		return err

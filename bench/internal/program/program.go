@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"gitlab-metrics-exporter/bench/internal/cleanup"
 )
 
 // Build builds the program into dir, as the Makefile does, and returns its path.
@@ -37,6 +39,8 @@ type Program struct {
 	address string
 	client  *http.Client
 	page    bytes.Buffer
+	end     func()
+	ended   error // of end
 }
 
 // pieceSize is in how large pieces we read, in bytes: so that it is the server
@@ -59,6 +63,9 @@ func Start(path, dir string, flags ...string) (*Program, error) {
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
+	p.end = cleanup.Later(func() {
+		p.ended = errors.Join(p.command.Process.Signal(syscall.SIGTERM), p.command.Wait())
+	})
 	for lines := bufio.NewScanner(logs); lines.Scan(); {
 		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
 			p.address = found[1]
@@ -66,13 +73,15 @@ func Start(path, dir string, flags ...string) (*Program, error) {
 			return p, nil
 		}
 	}
-	return nil, errors.Join(errors.New("the server does not start"), p.command.Wait())
+	p.end()
+	return nil, errors.Join(errors.New("the server does not start"), p.ended)
 }
 
 // Stop ends the program, and reports whether it did so as it should.
 func (p *Program) Stop() error {
 	p.client.CloseIdleConnections()
-	return errors.Join(p.command.Process.Signal(syscall.SIGTERM), p.command.Wait())
+	p.end()
+	return p.ended
 }
 
 // Address returns where the program listens, HOST:PORT.

@@ -213,13 +213,13 @@ func trimNumber(part string) string {
 // parsePython is what the library does, but that a process may have any name: the
 // library takes what stands before its first underscore.
 func parsePython(base string) (File, error) {
-	typeText, rest, ok := strings.Cut(base, "_")
+	typeText, rest, _ := strings.Cut(base, "_")
 	f := File{TypeText: typeText, Type: typeOf(typeText), PID: rest}
 	if f.Type == Gauge {
-		f.Mode, f.PID, ok = strings.Cut(rest, "_")
+		f.Mode, f.PID, _ = strings.Cut(rest, "_")
 		f.Rule, f.PerProcess = pythonRule(strings.TrimPrefix(f.Mode, "live"))
 	}
-	if !ok || f.PID == "" {
+	if f.PID == "" {
 		return File{}, fmt.Errorf("file name is not <type>_<process>%s or gauge_<mode>_<process>%s", mmapSuffix, mmapSuffix)
 	}
 	f.OwnCounts = f.Type == Histogram

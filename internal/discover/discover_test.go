@@ -3,7 +3,9 @@ package discover_test
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,6 +75,7 @@ func TestParse(t *testing.T) {
 
 func TestParsePython(t *testing.T) {
 	tests := map[string]discover.File{
+		"exemplary_12.db":                 {TypeText: "exemplary", PID: "12"},
 		"counter_12.db":                   {Type: discover.Counter, TypeText: "counter", PID: "12"},
 		"summary_host_a-1.db":             {Type: discover.Summary, TypeText: "summary", PID: "host_a-1"},
 		"histogram_12.db":                 {Type: discover.Histogram, TypeText: "histogram", PID: "12", OwnCounts: true},
@@ -111,7 +114,7 @@ func TestParsePython(t *testing.T) {
 
 func TestLive(t *testing.T) {
 	for name, want := range map[string]bool{
-		"gauge_liveall_1.db": true, "gauge_livemostrecent_1.db": true, "gauge_all_1.db": false, "counter_live_1.db": false,
+		"counter_liveworker_1.db": false, "gauge_liveall_1.db": true, "gauge_livemostrecent_1.db": true, "gauge_all_1.db": false, "counter_live_1.db": false,
 	} {
 		f, err := discover.Parse(name, discover.Python)
 		if err != nil || f.Live() != want {
@@ -157,6 +160,50 @@ func TestNames(t *testing.T) {
 	for format, want := range map[discover.Format]int{discover.ClientMmap: 4, discover.Python: 4, discover.DirectFileStore: 1} {
 		if got, err := discover.Names(dir, format); err != nil || len(got) != want {
 			t.Errorf("%v: %q, %v", format, got, err)
+		}
+	}
+}
+
+// A pipe in the place of a directory keeps nobody waiting.
+func TestNamesOfPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := discover.Names(pipe, discover.NoFormat)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("a pipe has names")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
+	}
+}
+
+// Whose file it is does not depend on whether the format is known.
+func TestProcessOfFormat(t *testing.T) {
+	for name, want := range map[string]struct {
+		format  discover.Format
+		process string
+	}{
+		"counter_puma_0-0.db":       {discover.ClientMmap, "puma_0"},
+		"counter_puma_\xff-0.db":    {discover.ClientMmap, "puma_\xff"}, // no label of a page
+		"counter_1-.db":             {discover.ClientMmap, "1-"},
+		"counter_12.db":             {discover.Python, "12"},
+		"histogram_host_a-1.db":     {discover.Python, "host_a-1"},
+		"gauge_max_\xff.db":         {discover.Python, "\xff"},
+		"metric_a___12.bin":         {discover.DirectFileStore, "12"},
+		"gauge_all_puma_0-0-0.db":   {discover.ClientMmap, "puma_0-0"},
+		"counter_liveworker_0-0.db": {discover.ClientMmap, "liveworker_0"},
+	} {
+		f, err := discover.Parse(name, want.format)
+		if err != nil || f.Process() != want.process || f.Live() {
+			t.Errorf("%q: process %q, want %q, live %t, %v", name, f.Process(), want.process, f.Live(), err)
 		}
 	}
 }

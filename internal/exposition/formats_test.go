@@ -288,7 +288,7 @@ func openMetricsDiffers(families []*dto.MetricFamily, page string) string {
 			name = strings.TrimSuffix(name, "_total")
 		}
 		chunk, ok := chunks[name]
-		if !ok { // a histogram that cannot be one there
+		if !ok || family.Metric[0].Summary != nil && strings.Contains(chunk, " unknown\n") { // it cannot be what it is there
 			if family.Metric[0].Histogram == nil && family.Metric[0].Summary == nil {
 				return "there is no family " + name
 			}
@@ -432,6 +432,20 @@ func TestNames(t *testing.T) {
 			"# HELP m H\n# TYPE m counter\nm{\"a:b\"=\"x\"} 1\n"},
 		{"a label that moved aside", map[string][]entry{"gauge_all_1-0.db": {{`["m","m",["exported.pid","pid"],["x","y"]]`, 1}}}, "underscores allow-utf-8",
 			"# HELP m H\n# TYPE m gauge\nm{exported_exported_pid=\"x\",exported_pid=\"y\",pid=\"1\"} 1\n"},
+		{"names of one stem", map[string][]entry{"counter_1-0.db": named("a.b", "a.b_total")}, "allow-utf-8",
+			"# HELP \"a.b\" H\n# TYPE \"a.b\" counter\n{\"a.b\"} 1\n# HELP \"a.b_total\" H\n# TYPE \"a.b_total\" counter\n{\"a.b_total\"} 1\n"},
+		{"a label that would be the name's", map[string][]entry{"counter_1-0.db": {{`["m","m",["-name-"],["x"]]`, 1}}}, "dots",
+			"# HELP m H\n# TYPE m counter\nm{_name_=\"x\"} 1\n"},
+		{"an escaped name that would be a bucket's", map[string][]entry{"counter_1-0.db": named("h.bucket"), "gauge_max_1-0.db": named("h_dot")}, "dots",
+			"# HELP h_bucket H\n# TYPE h_bucket counter\nh_bucket 1\n# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n"},
+		{"an escaped name that would be a sum's", map[string][]entry{"counter_1-0.db": named("h.sum"), "gauge_max_1-0.db": named("h_dot")}, "dots",
+			"# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n# HELP h_sum H\n# TYPE h_sum counter\nh_sum 1\n"},
+		{"an escaped name that would be a count's", map[string][]entry{"counter_1-0.db": named("h.count"), "gauge_max_1-0.db": named("h_dot")}, "dots",
+			"# HELP h_count H\n# TYPE h_count counter\nh_count 1\n# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n"},
+		{"an escaped name that would be a counter's", map[string][]entry{"counter_1-0.db": named("h.total"), "gauge_max_1-0.db": named("h_dot")}, "dots",
+			"# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n# HELP h_total H\n# TYPE h_total counter\nh_total 1\n"},
+		{"an escaped name that would be a time's", map[string][]entry{"counter_1-0.db": named("h.created"), "gauge_max_1-0.db": named("h_dot")}, "dots",
+			"# HELP h_created H\n# TYPE h_created counter\nh_created 1\n# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n"},
 		{"order", map[string][]entry{"counter_1-0.db": {{`["b","b",[],[]]`, 1}, {`["é","é",[],[]]`, 2}, {`["z","z",[],[]]`, 3}}}, "allow-utf-8",
 			"# HELP b H\n# TYPE b counter\nb 1\n# HELP z H\n# TYPE z counter\nz 3\n# HELP \"é\" H\n# TYPE \"é\" counter\n{\"é\"} 2\n"},
 	}
@@ -503,6 +517,11 @@ func TestOpenMetrics(t *testing.T) {
 		{"a summary", map[string][]entry{"summary_1-0.db": {
 			{`["s","s",["le","quantile"],["y","0.90"]]`, 1}, {`["s","s_sum",["le"],["y"]]`, 3}, {`["s","s_count",["le"],["y"]]`, 2}}},
 			"# HELP s H\n# TYPE s summary\ns{le=\"y\",quantile=\"0.9\"} 1.0\ns_sum{le=\"y\"} 3.0\ns_count{le=\"y\"} 2\n"},
+		{"a summary in parts", map[string][]entry{"summary_1-0.db": {
+			{`["s","s",["quantile"],["0.90"]]`, 1}, {`["s","s_sum",[],[]]`, -3}, {`["s","s_count",[],[]]`, 2}}},
+			"# HELP s H\n# TYPE s unknown\ns{quantile=\"0.9\"} 1.0\n# HELP s_count H\n# TYPE s_count unknown\ns_count 2.0\n# HELP s_sum H\n# TYPE s_sum unknown\ns_sum -3.0\n"},
+		{"a bound of minus zero", map[string][]entry{"histogram_1-0.db": whole("-0", 1, 1)},
+			"# HELP h H\n# TYPE h histogram\nh_bucket{le=\"0.0\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 1.0\nh_count 1\n"},
 		{"a histogram beside its own time of creation", map[string][]entry{
 			"histogram_1-0.db": {{`["h","h_bucket",["le"],["+Inf"]]`, 1}, {`["h","h_sum",[],[]]`, 3}, {`["h","h_count",[],[]]`, 1}},
 			"gauge_max_1-0.db": {{`["h_created","h_created",[],[]]`, 2}}},
@@ -517,6 +536,19 @@ func TestOpenMetrics(t *testing.T) {
 			}
 			compareFormats(t, tt.files)
 		})
+	}
+}
+
+// TestHelp: help texts are escaped as each format wants it.
+func TestHelp(t *testing.T) {
+	s := snapshot(t, map[string][]entry{"counter_1.db": {{`["m", "m_total", {}, "a\n\\\"b"]`, 1}}})
+	for format, want := range map[exposition.Format]string{
+		exposition.Text:        "# HELP m_total a\\n\\\\\"b\n# TYPE m_total counter\nm_total 1\n",
+		exposition.OpenMetrics: "# HELP m a\\n\\\\\\\"b\n# TYPE m counter\nm_total 1.0\n# EOF\n",
+	} {
+		if diff := cmp.Diff(want, string(pageIn(t, s, format))); diff != "" {
+			t.Errorf("%s: -want +got\n%s", format.ContentType(), diff)
+		}
 	}
 }
 
@@ -607,6 +639,22 @@ func TestNoSnapshot(t *testing.T) {
 	}
 }
 
+// TestMessageLengths: messages of all lengths around those that take a byte more to say.
+func TestMessageLengths(t *testing.T) {
+	var entries []entry
+	for n := range 300 {
+		entries = append(entries, entry{`["m","m",["a"],["` + strings.Repeat("x", n) + `"]]`, 1})
+	}
+	page := pageIn(t, snapshot(t, map[string][]entry{"counter_1-0.db": entries}), exposition.Protobuf)
+	families, err := decode(page)
+	if err == nil {
+		err = reencodes(families, page)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHugeFamily: messages longer than any buffer, and a writer that serves
 // small pages after it.
 func TestHugeFamily(t *testing.T) {
@@ -661,6 +709,43 @@ func TestParts(t *testing.T) {
 			if got := strings.Join(to.writes, ""); err != nil || got != string(want) || len(to.writes) < 3 {
 				t.Errorf("%s: %d writes of %d bytes, want %d: %v", format.ContentType(), len(to.writes), len(got), len(want), err)
 			}
+		}
+	}
+}
+
+// TestPartsOfNames: a page whose names are others than those that identify series comes in
+// parts, too.
+func TestPartsOfNames(t *testing.T) {
+	var entries []entry
+	for i := range 10_000 {
+		entries = append(entries, entry{fmt.Sprintf(`["m","m",["a.b"],[%d]]`, i), float64(i)})
+	}
+	s := snapshot(t, map[string][]entry{"counter_1-0.db": entries})
+	for _, accept := range []string{"text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"} {
+		var to recorder
+		w := exposition.NewWriter(nil)
+		w.Begin(&to, exposition.Negotiate(accept+";escaping=allow-utf-8", true))
+		if err := w.Page(s, s.Layout.Families, nil); err != nil || len(to.writes) < 3 {
+			t.Errorf("%s: %d writes, %v", accept, len(to.writes), err)
+		}
+	}
+}
+
+// TestFailsInHugeFamily: the first error ends the page also if a family is longer than any
+// buffer, whatever is called then.
+func TestFailsInHugeFamily(t *testing.T) {
+	s := snapshot(t, map[string][]entry{"counter_1-0.db": {{`["a","a",[],[]]`, 1}, {`["m","m",["a"],["` + strings.Repeat("x", 1<<20) + `"]]`, 1}}})
+	for _, format := range []exposition.Format{exposition.Text, exposition.OpenMetrics, exposition.Protobuf} {
+		to := recorder{fail: 1}
+		w := exposition.NewWriter(nil)
+		w.Begin(&to, format)
+		for _, err := range []error{w.Page(s, s.Layout.Families, nil), w.Snapshot(s, s.Layout.Families), w.Flush(), w.End()} {
+			if !errors.Is(err, errFull) {
+				t.Errorf("%s: error is %v", format.ContentType(), err)
+			}
+		}
+		if len(to.writes) != 1 {
+			t.Errorf("%s: %d writes", format.ContentType(), len(to.writes))
 		}
 	}
 }

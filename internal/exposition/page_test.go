@@ -212,7 +212,7 @@ func (s samples) add(name string, labels map[string]string, value float64) {
 	var pairs []string
 	for l, v := range labels {
 		if bound, err := strconv.ParseFloat(v, 64); err == nil && (l == "le" || l == "quantile") {
-			v = fmt.Sprint(bound)
+			v = fmt.Sprint(bound + 0) // minus zero is zero
 		}
 		pairs = append(pairs, fmt.Sprintf("%s=%q", l, v))
 	}

@@ -26,12 +26,8 @@ func (w *Writer) shape(s *collect.Snapshot, families []series.Family) []family {
 	w.names = namesOf(s.Layout, w.format.escaping)
 	w.families = w.families[:0]
 	for _, f := range families {
-		shown := family{Family: f, shown: w.names.family(f.Name)}
-		if w.format.kind != text {
-			shown.bound = boundOf(f.Type)
-		}
-		shown.title = shown.shown
-		shown.quoted = shown.shown != f.Name && !isClassic(shown.shown)
+		name := w.names.family(f.Name)
+		shown := family{Family: f, shown: name, title: name, quoted: !isClassic(name), bound: boundOf(f.Type)}
 		if !w.fits(s, &shown) {
 			w.split(s, shown)
 			continue

@@ -51,10 +51,10 @@ func Of(head []byte, used int64, format discover.Format) (form Form, certain boo
 func pick(forms []Form, head []byte, used int64) (best Form, certain bool) {
 	var most sense
 	best, certain = forms[0], true
-	for i, form := range forms {
+	for _, form := range forms {
 		s := makeSense(form, head, used)
 		switch c := s.compare(most); {
-		case i == 0 || c > 0:
+		case c > 0:
 			best, most, certain = form, s, true
 		case c == 0 && s.framed:
 			certain = false

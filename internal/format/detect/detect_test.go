@@ -414,6 +414,27 @@ func checkOf(t *testing.T, head []byte, used int64, format discover.Format) {
 	}
 }
 
+// A head that ends within its first key fits all layouts of a format alike, so that it is
+// not certain which one it is; the file as a whole says it.
+func TestCertain(t *testing.T) {
+	keys := map[discover.Format]string{
+		discover.ClientMmap: `["a","a",["b"],["x"]]`, discover.Python: `["a", "a", {"b": "x"}, "A."]`, discover.DirectFileStore: `b=x`,
+	}
+	for _, form := range forms {
+		key := strings.Replace(keys[form.Format], "x", strings.Repeat("x", 1000), 1)
+		b := image(form.Layout, slices.Repeat([]string{key}, 3))
+		for n, want := range map[int]bool{500: form.Format == discover.ClientMmap, len(b): true} {
+			if _, certain := detect.Of(b[:n], int64(len(b)), known(form)); certain != want {
+				t.Errorf("%v %+v, %d bytes: certain is %t", form.Format, form.Layout, n, certain)
+			}
+		}
+	}
+	b := image(forms[0].Layout, []string{"x"})
+	if _, certain := detect.Of(b[:10], int64(len(b)), discover.ClientMmap); !certain {
+		t.Error("a file that is said to be the gem's may be something else")
+	}
+}
+
 func FuzzOf(f *testing.F) {
 	for _, form := range forms {
 		key := map[discover.Format]string{

@@ -122,6 +122,9 @@ var goodValues = []struct{ name, raw, want string }{
 	{"what divides", "%26%3D%3B%3F%23", "&=;?#"},
 	{"bare equals sign", "a=b", "a=b"},
 	{"lower case digits", "%c3%a4", "ä"},
+	{"quote", "%22", `"`},
+	{"backslash", "%5C", `\`},
+	{"line feed", "%0A", "\n"},
 	{"quote and backslash", "%22%5C", `"\`},
 	{"control characters", "%00%0A%1F%7F", "\x00\n\x1f\x7f"},
 	{"bare control characters and quotes", "\t\"\\", "\t\"\\"},
@@ -179,6 +182,7 @@ func TestParseKeyRefuses(t *testing.T) {
 		{"divider last", "\x00m\x00a=1&", badShape},
 		{"semicolon", "\x00m\x00a=1;b=2", badShape},
 		{"NULs", "\x00m\x00\x00\x00\x00", badShape},
+		{"a NUL in a value", "\x00m\x00a=\x00b", badShape},
 		{"JSON", "\x00m\x00" + `["m","m",[],[]]`, badShape},
 
 		{"empty label name", "\x00m\x00=1", noLabel},
@@ -234,6 +238,9 @@ func TestParseKeyReuses(t *testing.T) {
 		}
 		if key.Help != nil {
 			t.Errorf("Help is %q", key.Help)
+		}
+		if len(key.Scratch) > len(big) {
+			t.Errorf("a key of %d bytes keeps %d", len(big), len(key.Scratch))
 		}
 		if err := directfilestore.ParseKey(tableKey(plain, "a=%0A%"), &key); err == nil {
 			t.Error("half an escape is parsed")

@@ -2,6 +2,7 @@ package jsonkey_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,7 @@ func TestMarks(t *testing.T) {
 		{"an escape that none would need", `["f","s",{"a":"\u0041"}]`, false, []bool{false}},
 		{"an escape in a name", `["f","s",{"\u0041":"x","b":"y"}]`, true, []bool{true, true}},
 		{"an escape in the family", `["f\u0041","s",["a"],["x"]]`, true, []bool{true}},
+		{"an escape before a bare value", `["f","s",{"a":"\n","b":1}]`, false, []bool{false, false}},
 		{"a bare value", `["f","s",{"a":1,"b":"x"}]`, true, []bool{false, true}},
 		{"null", `["f","s",["a","b"],[null,"x"]]`, true, []bool{false, true}},
 		{"a bare value with strings", `["f","s",{"a":["x"]}]`, false, []bool{false}},
@@ -100,6 +102,42 @@ func TestEscapesAnywhere(t *testing.T) {
 		if got := string(key.Labels[1].Value); got != letters {
 			t.Errorf("%s: got %q, want %q", raw, got, letters)
 		}
+	}
+}
+
+// Half a pair of escapes stands for nothing, whatever follows it, and a string may end
+// anywhere.
+func TestEscapePairs(t *testing.T) {
+	var key format.Key
+	if err := read(`["f","s",{"a":"\ud83dxude00"}]`, &key); err != nil || string(key.Labels[0].Value) != "\ufffdxude00" {
+		t.Errorf("%q, %v", key.Labels[0].Value, err)
+	}
+	for _, raw := range []string{`["\u12"`, `["\ud83d\u12"`} {
+		if _, err := jsonkey.Open(slices.Clip([]byte(raw)), &key, errShape); err == nil {
+			t.Errorf("%s is a string", raw)
+		}
+	}
+}
+
+// What JSON has for white space and brackets, and nothing else.
+func TestOtherBytes(t *testing.T) {
+	for _, raw := range []string{"[\"f\",\"s\",{\"a\":\"x\"}\f]", "[\"f\",\"s\",{\"a\":\"x\"}\x00"} {
+		if err := read(raw, new(format.Key)); err == nil {
+			t.Errorf("%q is a key", raw)
+		}
+	}
+}
+
+// A Key does not grow with the keys that it was used for.
+func TestKeyStaysSmall(t *testing.T) {
+	var key format.Key
+	for range 1000 {
+		if err := read(`["f","s",{"a":"\n"}]`, &key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(key.Scratch) > 100 {
+		t.Errorf("scratch has %d bytes", len(key.Scratch))
 	}
 }
 

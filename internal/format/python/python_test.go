@@ -55,6 +55,7 @@ var goodKeys = []goodKey{
 		helped("requests_total", "requests_total", "Requests made.")},
 	{"a counter with labels, escapes everywhere", `["jobs", "jobs_total", {"queue": "a\"b\\c\n"}, "Jobs \"done\"."]`,
 		helped("jobs_total", "jobs_total", `Jobs "done".`, label{"queue", "a\"b\\c\n"})},
+	{"a sample of another family", `["a", "b_total", {}, ""]`, helped("a", "b_total", "")},
 	{"a counter called total_total", `["odd_total", "odd_total_total", {}, "Twice."]`,
 		helped("odd_total_total", "odd_total_total", "Twice.")},
 	{"a gauge called total", `["all_total", "all_total", {}, "A gauge."]`, helped("all_total", "all_total", "A gauge.")},

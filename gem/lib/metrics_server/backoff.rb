@@ -17,15 +17,8 @@ module MetricsServer
     # Takes note that a server ended that had run so long, and returns the
     # seconds to wait.
     def ended_after(seconds)
-      return succeeded if seconds >= STABLE
-
-      @failures += 1
-      [2.0**(@failures - 1), LONGEST].min
-    end
-
-    def succeeded
-      @failures = 0
-      0.0
+      @failures = seconds >= STABLE ? 0 : @failures + 1
+      @failures.zero? ? 0.0 : [2.0**(@failures - 1), LONGEST].min
     end
   end
 end

@@ -63,6 +63,10 @@ module MetricsServer
     def initialize(pid)
       @pid = pid
       @reaper = Process.detach(pid)
+    rescue ThreadError # there can be no more threads, and without one nobody would own the process
+      signal(:KILL)
+      reap
+      raise
     end
 
     def alive?
@@ -92,9 +96,15 @@ module MetricsServer
     private
 
     def signal(name)
-      Process.kill(name, -pid) if alive?
+      Process.kill(name, -pid) if @reaper.nil? || alive?
     rescue SystemCallError
       nil # gone in this moment
+    end
+
+    def reap
+      Process.wait(pid)
+    rescue SystemCallError
+      nil # somebody else did
     end
   end
 end

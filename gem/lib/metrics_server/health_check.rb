@@ -16,12 +16,18 @@ module MetricsServer
       @timeout = timeout
     end
 
-    # One that dribbles its answer does not count, nor hold us for ever.
+    # What this process may lack. It is no fault of the server's that nobody can ask it.
+    LACKING = [ThreadError, Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM].freeze
+
+    # True also as long as it cannot be asked. One that dribbles its answer does not
+    # count, nor hold us for ever.
     def answers?
       Timeout.timeout(2 * @timeout) { client.start { |http| http.get(PATH) } }
       true
+    rescue *LACKING
+      true
     rescue StandardError # refused, reset, timed out, not HTTP
-      false
+      !able_to_ask?
     end
 
     # Whether anybody listens on the server's port.
@@ -34,11 +40,18 @@ module MetricsServer
 
     private
 
+    # Names are not found either without descriptors.
+    def able_to_ask?
+      File.open(File::NULL, &:fileno)
+    rescue *LACKING
+      false
+    end
+
     # No proxy, and no check of the certificate: the server is our own, and its
     # certificate is for the name that Prometheus uses.
     def client
       http = Net::HTTP.new(@settings.reachable_address, @settings.port, nil)
-      http.open_timeout = http.read_timeout = http.ssl_timeout = @timeout
+      http.open_timeout = http.read_timeout = @timeout
       http.max_retries = 0
       http.use_ssl = @settings.tls_enabled
       http.verify_mode = OpenSSL::SSL::VERIFY_NONE

@@ -36,10 +36,7 @@ module MetricsServer
 
     # Returns at once.
     def start
-      @thread = Thread.new do
-        Thread.current.abort_on_exception = Thread.current.report_on_exception = false
-        run
-      end
+      @thread = Thread.new { run }
       self
     end
 
@@ -56,11 +53,11 @@ module MetricsServer
     end
 
     # What the thread does. Nothing leaves it: with Thread.abort_on_exception the
-    # application would end.
+    # application would end, and else stop would raise it.
     def run
       wait_for_claim
       run_once until @stopping
-    rescue StandardError, ScriptError => e
+    rescue Exception => e # rubocop:disable Lint/RescueException
       @report.gave_up(e)
     ensure
       @child&.stop
@@ -124,7 +121,6 @@ module MetricsServer
     def praise(started)
       return if @clock.now - started < Backoff::STABLE
 
-      @backoff.succeeded
       @report.stable(@child.pid)
     end
 

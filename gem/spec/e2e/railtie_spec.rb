@@ -71,4 +71,22 @@ RSpec.describe 'The Railtie' do
       puts %w[puma sidekiq].map { |target| MetricsServer.settings(target).enabled }.join(' ')
     RUBY
   end
+
+  it 'does not keep an application from booting whose name cannot be taken' do
+    expect(ruby(<<~RUBY, prometheus_multiproc_dir: tmp)).to include("booted\n")
+      require './config/application'
+      MetricsServer.application.define_singleton_method(:take_name) { raise 'broken' }
+      Rails.application.initialize!
+      puts 'booted'
+    RUBY
+  end
+
+  it 'has metrics that rails server touches before it starts Puma in their place' do
+    expect(ruby(<<~RUBY, prometheus_multiproc_dir: tmp)).to end_with("puma_master\n")
+      require "rails"; require "rails/command"
+      Rails::Server = Class.new
+      require './config/environment'
+      puts Prometheus::Client.configuration.pid_provider.call
+    RUBY
+  end
 end

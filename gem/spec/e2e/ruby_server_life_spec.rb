@@ -109,4 +109,25 @@ RSpec.describe 'The life of metrics-server' do
       expect(server.status(within: 8).exitstatus).to eq(0)
     end
   end
+
+  it 'ends without an answer to a request that does not come to its end' do
+    server.start
+    client = TCPSocket.new('127.0.0.1', server.port)
+    client.write("GET /liveness HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.readpartial(4096) # so the server has this connection
+    client.write("GET /metrics HTTP/1.1\r\nHost: a\r\n")
+    server.signal('TERM')
+    expect(server.status.exitstatus).to eq(0)
+    expect(client.read).to eq('')
+  rescue Errno::ECONNRESET # what the server had not read
+    nil
+  ensure
+    client&.close
+  end
+
+  it 'leaves no directory of the client where no directory is named' do
+    Dir.mkdir(elsewhere = "#{tmp}/elsewhere")
+    server(environment: { 'TMPDIR' => elsewhere, 'prometheus_multiproc_dir' => nil }).start.get
+    expect(Dir.children(elsewhere)).to eq([])
+  end
 end

@@ -93,4 +93,25 @@ RSpec.describe 'The start of metrics-server' do
     expect(server.spawn('--help').status.exitstatus).to eq(0)
     expect(server.output).to include('METRICS_SERVER_TARGET', 'WIPE_METRICS_DIR', 'GITLAB_CONFIG')
   end
+
+  describe 'while it loads' do
+    # Sends itself a signal when it loads the Prometheus client, and ends with 7 if it can.
+    def status_after(signal)
+      FileUtils.mkdir_p("#{tmp}/lib/prometheus")
+      File.write("#{tmp}/lib/prometheus/client.rb", "Process.kill(:#{signal}, Process.pid); sleep 0.2; exit!(7)")
+      @loading = RubyServerProcess.new(tmp, environment: { 'RUBYLIB' => "#{tmp}/lib" }).spawn
+      @loading.status
+    end
+
+    %w[USR1 USR2 HUP].each do |name|
+      it "is not ended by #{name}" do
+        expect(status_after(name).exitstatus).to eq(7)
+      end
+    end
+
+    it 'is ended by INT without a word' do
+      expect(status_after('INT').termsig).to eq(2)
+      expect(@loading.output).to eq('')
+    end
+  end
 end

@@ -343,4 +343,66 @@ RSpec.describe MetricsServer::Application do
     env['ENABLE_SIDEKIQ_CLUSTER'] = '1'
     expect(application).to be_clustered_sidekiq
   end
+
+  it 'keeps files from being wiped whatever the garbage collector does' do
+    application.prepare('puma')
+    application.directory.forget
+    env['prometheus_multiproc_dir'] = puma_dir
+    task = described_class.new(config, env: env)
+    Thread.new { task.take_name }.join
+    GC.start
+    expect(MetricsServer::MetricsDirectory.new(puma_dir).use).to be(false)
+    expect(task.process_name).to eq("process_#{Process.pid}")
+  end
+
+  it 'has workers keep nobody from running the server' do
+    application.prepare('puma')
+    application.directory.claim('puma')
+    read, write = IO.pipe
+    worker = Process.fork do
+      application.worker_started(0)
+      write.puts('started')
+      sleep
+    ensure
+      Process.exit!(0)
+    end
+    read.gets
+    application.directory.forget # what the end of this process does
+    expect(MetricsServer::MetricsDirectory.new(puma_dir).claim('puma')).to be(true)
+  ensure
+    Process.kill(:KILL, worker)
+    Process.wait(worker)
+  end
+
+  describe 'what it says' do
+    let(:log) { StringIO.new }
+
+    before { config.logger = Logger.new(log) }
+
+    it 'has workers say that the application has the client write elsewhere' do
+      application.prepare('puma')
+      client.multiprocess_files_dir = tmp
+      application.worker_started(0)
+      expect(log.string).to match(/has set multiprocess_files_dir/)
+    end
+
+    it 'says nothing of a directory that is gone' do
+      application.prepare('puma')
+      FileUtils.rm_r(puma_dir)
+      application.check_client
+      expect(log.string).to eq('')
+    end
+  end
+
+  it 'can be prepared once its directory can be made' do
+    FileUtils.touch(File.join(tmp, 'tmp'))
+    expect { application.prepare('puma') }.to raise_error(MetricsServer::Error)
+    expect(application.process_name).to eq("process_#{Process.pid}")
+    application.worker_started(0)
+  end
+
+  it 'says what to do when the directory may not be made' do
+    config.metrics_dir = '/proc/metrics'
+    expect { application.prepare('puma') }.to raise_error(MetricsServer::Error, /cannot be used/)
+  end
 end

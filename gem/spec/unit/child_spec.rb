@@ -239,4 +239,29 @@ RSpec.describe MetricsServer::Child do
     command = [RbConfig.ruby, '-I', lib, '-r', 'metrics_server/child', '-e', script]
     IO.popen([{ 'RUBYOPT' => nil }, *command, { err: %i[child out] }], &:read)
   end
+
+  it 'gives the child nothing to read, whatever this process can read' do
+    before = $stdin.dup
+    $stdin.reopen(IO.pipe.first)
+    shell("readlink /proc/$$/fd/0 > #{tmp}/input")
+    expect(content("#{tmp}/input")).to eq("/dev/null\n")
+  ensure
+    $stdin.reopen(before)
+  end
+
+  it 'forks one that has ended before it could be given a group' do
+    allow(Process).to receive(:setpgid).and_call_original
+    allow(Process).to receive(:setpgid).with(be_positive, anything).and_raise(Errno::ESRCH)
+    expect(ended(started(described_class.fork { 7 })).fate).to eq('exit status 0')
+  end
+
+  it 'leaves no process when there can be no thread to reap it' do
+    pid = nil
+    allow(Process).to receive(:spawn).and_wrap_original do |spawn, *arguments, **options|
+      pid = spawn.call(*arguments, **options)
+    end
+    allow(Process).to receive(:detach).and_raise(ThreadError, "can't create Thread: Resource temporarily unavailable")
+    expect { described_class.spawn({}, 'sleep', '60') }.to raise_error(ThreadError)
+    expect(there?(pid)).to be(false)
+  end
 end

@@ -220,4 +220,10 @@ RSpec.describe MetricsServer::DirectFileStoreMetadata do
     expect(output).to match(/WARN.*Prometheus \(NameError\)\. Without/)
     expect(output).to end_with("false\n[:DirectFileStoreMetadata]\n[]\n")
   end
+
+  it 'is not hindered by another that writes at the same time' do
+    FileUtils.touch("#{tmp}/.metrics.metadata.json")
+    registry = double(metrics: [metric(:a, :counter)])
+    expect(described_class.write(dir: tmp, registry: registry, logger: logger)).to be(true)
+  end
 end

@@ -109,4 +109,9 @@ RSpec.describe MetricsServer::ExporterSettings do
     tls = settings(tls_enabled: true, tls_cert_path: '/c.pem', tls_key_path: '/k.pem')
     expect(tls.url).to eq('https://localhost:8083')
   end
+
+  it 'reads ports in tens' do
+    expect(settings(port: '08083').port).to eq(8083)
+    expect { settings(port: '0x50') }.to refuse(/port/)
+  end
 end

@@ -158,4 +158,83 @@ RSpec.describe MetricsServer::HealthCheck do
       expect(check.port_taken?).to be(false)
     end
   end
+
+  it 'is not content with an answer that dribbles for ever' do
+    serve do |connection|
+      connection.gets("\r\n\r\n")
+      connection.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+      50.times { connection.write('.') && sleep(0.1) }
+    end
+    started = monotonic
+    expect(check.answers?).to be(false)
+    expect(monotonic - started).to be < 3
+  end
+
+  it 'asks once' do
+    requests = Queue.new
+    serve do |connection|
+      requests << connection.gets("\r\n\r\n")
+      connection.close
+    end
+    check.answers?
+    expect(requests.size).to eq(1)
+  end
+
+  it 'gives up when nothing is answered for the timeout' do
+    held = []
+    serve { |connection| held << connection }
+    started = monotonic
+    check.answers?
+    expect(monotonic - started).to be < 0.55
+  end
+
+  it 'gives up in TLS when nothing is answered for the timeout' do
+    held = []
+    serve { |connection| held << connection }
+    started = monotonic
+    check(tls_enabled: true, tls_cert_path: 'c', tls_key_path: 'k').answers?
+    expect(monotonic - started).to be < 0.55
+  end
+
+  it 'does not wait long for whoever does not even accept, to know whether the port is taken' do
+    full = Socket.new(:INET, :STREAM).tap { |socket| socket.bind(Addrinfo.tcp('127.0.0.1', 0)) && socket.listen(0) }
+    port = full.local_address.ip_port
+    clients = Array.new(3) do
+      Socket.new(:INET, :STREAM).tap do |client|
+        client.connect_nonblock(Addrinfo.tcp('127.0.0.1', port), exception: false)
+      end
+    end
+    answer = Thread.new { check(port: port).port_taken? }
+    expect(answer.join(4)&.value).to be(false)
+  ensure
+    answer&.kill
+    [full, *clients].each(&:close)
+  end
+
+  it 'leaves no socket open' do
+    GC.disable
+    before = Dir.children('/proc/self/fd').size
+    server
+    check.port_taken?
+    expect(Dir.children('/proc/self/fd').size).to eq(before + 1)
+  ensure
+    GC.enable
+  end
+
+  it 'takes no port for taken of a host that does not exist' do
+    expect(check(address: 'no-such-host.invalid').port_taken?).to be(false)
+  end
+
+  [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, ThreadError].each do |lack|
+    it "does not blame the server for #{lack} of its own" do
+      allow(TCPSocket).to receive(:open).and_raise(lack)
+      expect(check.answers?).to be(true)
+    end
+  end
+
+  it 'does not blame the server for a name that cannot be found without descriptors' do
+    allow(TCPSocket).to receive(:open).and_raise(SocketError, 'getaddrinfo: System error')
+    allow(File).to receive(:open).with(File::NULL).and_raise(Errno::EMFILE)
+    expect(check(address: 'localhost').answers?).to be(true)
+  end
 end

@@ -70,4 +70,32 @@ RSpec.describe MetricsServer::Installer do
       expect { described_class.new(dir, version: 'main') }.to raise_error(MetricsServer::InstallError, /directory/)
     end
   end
+
+  def command(*names, path: ENV.fetch('PATH'))
+    described_class::Command.find(*names, env: { 'PATH' => path })
+  end
+
+  it 'has git ask nobody for a password' do
+    expect(command('sh').try('-c', 'echo $GIT_TERMINAL_PROMPT').first).to eq("0\n")
+  end
+
+  it 'takes no directory for a program' do
+    FileUtils.mkdir_p("#{tmp}/git")
+    expect(command('git', path: tmp)).to be_nil
+  end
+
+  it 'shows output in whatever encoding' do
+    expect { command('sh').run('-c', "printf 'caf\\351'; exit 3", doing: 'x') { '' } }
+      .to raise_error(MetricsServer::InstallError) { |e| expect(e.message).to be_valid_encoding }
+  end
+
+  it 'knows a program that a signal has ended' do
+    expect { command('sh').run('-c', 'kill -KILL $$', doing: 'x') { '' } }
+      .to raise_error(MetricsServer::InstallError, /was ended by signal 9/)
+  end
+
+  it 'does not overwrite this gem, wherever it is run' do
+    checkout = described_class::Checkout.new(File.expand_path('../../..', __dir__), command('git'))
+    Dir.chdir(tmp) { expect { checkout.check }.to raise_error(MetricsServer::InstallError, /of this gem/) }
+  end
 end

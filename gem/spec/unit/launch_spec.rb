@@ -268,4 +268,11 @@ RSpec.describe MetricsServer::Launch do
       expect(keeps).to be_alive
     end
   end
+
+  it "does not take the application's own program that cannot be executed" do
+    FileUtils.mkdir_p("#{tmp}/bin")
+    FileUtils.touch("#{tmp}/bin/metrics-server")
+    expect(MetricsServer::Child).to receive(:spawn).with(anything, RbConfig.ruby, %r{/exe/metrics-server\z}, anything)
+    launch(puma).ruby
+  end
 end

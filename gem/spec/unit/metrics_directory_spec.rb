@@ -295,4 +295,41 @@ RSpec.describe MetricsServer::MetricsDirectory do
   it 'can be forgotten without ever having been used' do
     expect { directory.forget }.not_to raise_error
   end
+
+  it 'waits for nobody when it joins' do
+    pid, = another_process do |other|
+      other.create
+      @lock = File.open(File.join(path, described_class::LOCK), File::RDWR | File::CREAT)
+      @lock.flock(File::LOCK_EX)
+    end
+    expect(Thread.new { directory.join }.join(2)).not_to be_nil
+    kill(pid)
+  end
+
+  it "leaves nothing of its parent's name to a fork that takes another" do
+    directory.create
+    names = %w[sidekiq sidekiq_1 sidekiq_2]
+    pid, fork = another_process do |other|
+      other.take_name(names)
+      read, write = IO.pipe
+      child = Process.fork do
+        GC.disable
+        other.take_name(names)
+        write.puts('taken')
+        sleep
+      end
+      read.gets && child
+    end
+    others << Integer(fork)
+    kill(pid)
+    expect(directory.take_name(names)).to eq('sidekiq')
+  end
+
+  it 'can be used anew after it was forgotten' do
+    directory.use
+    directory.claim('puma')
+    directory.take_name(%w[a])
+    directory.forget
+    expect([directory.use, directory.claim('puma'), directory.take_name(%w[a])]).to eq([true, true, 'a'])
+  end
 end

@@ -162,4 +162,11 @@ RSpec.describe MetricsServer::Report do
     report_of(sidekiq).starting(7)
     expect(said).to eq(['INFO Starting Sidekiq metrics server with pid 7'])
   end
+
+  it 'says nothing of one that hangs in the middle of a trouble' do
+    report.not_started(Errno::ENOENT.new('x'))
+    said
+    report.hung(7)
+    expect(said).to eq([])
+  end
 end

@@ -55,4 +55,10 @@ RSpec.describe MetricsServer::RubyServer::Environment do
     expect { environment('METRICS_SERVER_PARENT_PID' => 'x').options(target) }
       .to raise_error(MetricsServer::SettingsError, 'METRICS_SERVER_PARENT_PID must be a process id, not x')
   end
+
+  it 'has no process as a parent that cannot be one' do
+    expect do
+      environment('METRICS_SERVER_PARENT_PID' => '0').options(target)
+    end.to raise_error(MetricsServer::SettingsError)
+  end
 end

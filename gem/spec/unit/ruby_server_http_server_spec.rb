@@ -70,4 +70,65 @@ RSpec.describe MetricsServer::RubyServer::HttpServer do
     expect { server(nil, address: 'nowhere.invalid') }
       .to raise_error(MetricsServer::Error, /cannot serve .*nowhere\.invalid.*\. Set place\.address to/)
   end
+
+  it 'says so, and does not wait for ever, when WEBrick cannot start' do
+    running = server(nil)
+    allow(running.instance_variable_get(:@webrick)).to receive(:start).and_raise('unforeseen')
+    expect(Thread.new { running.start { events << :ended } }.join(2)).not_to be_nil
+    expect(events.pop(true)).to eq(:ended)
+    expect { running.stop }.to raise_error('unforeseen')
+  end
+
+  it 'says nothing beside that on standard error' do
+    running = server(nil)
+    allow(running.instance_variable_get(:@webrick)).to receive(:start).and_raise('unforeseen')
+    expect { running.start { nil } && sleep(0.1) }.not_to output.to_stderr
+  end
+
+  it 'serves IPv4 too for ::' do
+    running = server(->(_env) { [200, {}, ['here']] }, address: '::')
+    running.start { events << :ended }
+    expect(Net::HTTP.get('127.0.0.1', '/', port)).to eq('here')
+    running.stop
+  end
+
+  it 'is content with one address where the machine does not know the family of the other' do
+    allow(Addrinfo).to receive(:getaddrinfo).and_return([Addrinfo.tcp('::1', port), Addrinfo.tcp('127.0.0.1', port)])
+    allow_any_instance_of(described_class::Server).to receive(:listen).and_wrap_original do |listen, address, number|
+      raise Errno::EAFNOSUPPORT if address == '::1'
+
+      listen.call(address, number)
+    end
+    expect { server(nil, address: 'localhost') }.not_to raise_error
+  end
+
+  it 'waits for a request in flight when it stops' do
+    begun = Thread::Queue.new
+    released = Thread::Queue.new
+    running = server(->(_env) { begun.push(true) && [200, {}, [released.pop]] })
+    running.start { events << :ended }
+    client = Thread.new { Net::HTTP.get('127.0.0.1', '/', port) }
+    begun.pop
+    stopping = Thread.new { running.stop }
+    expect(stopping.join(0.5)).to be_nil
+    released << 'answer'
+    [client, stopping].each(&:join)
+  end
+
+  it 'serves a name that the machine knows twice' do
+    allow(Addrinfo).to receive(:getaddrinfo).and_return([Addrinfo.tcp('127.0.0.1', port)] * 2)
+    expect { server(nil, address: 'localhost') }.not_to raise_error
+  end
+
+  it 'says that the port of one of its addresses is taken' do
+    other = TCPServer.new('127.0.0.2', port)
+    allow(Addrinfo).to receive(:getaddrinfo).and_return(%w[127.0.0.1 127.0.0.2].map { |ip| Addrinfo.tcp(ip, port) })
+    expect { server(nil, address: 'localhost') }.to raise_error(MetricsServer::Error, /Address already in use/)
+  ensure
+    other.close
+  end
+
+  it 'serves an address in brackets' do
+    expect { server(nil, address: '[::1]') }.not_to raise_error
+  end
 end

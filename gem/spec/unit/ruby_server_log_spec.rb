@@ -52,4 +52,18 @@ RSpec.describe MetricsServer::RubyServer::Log do
 
     expect { described_class.new(path) }.to raise_error(MetricsServer::Error, /\Acannot write the log file #{path}: /)
   end
+
+  it 'does not mind what is logged after its end' do
+    log = described_class.new(path).tap(&:close)
+    expect { log << 'late' }.not_to raise_error
+  end
+
+  it 'has one file open, however often it is reopened' do
+    GC.disable
+    log = described_class.new(path)
+    3.times { log.reopen }
+    expect(Dir.glob('/proc/self/fd/*').count { |fd| File.identical?(fd, path) }).to eq(1)
+  ensure
+    GC.enable
+  end
 end

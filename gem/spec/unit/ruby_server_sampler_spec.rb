@@ -42,4 +42,42 @@ RSpec.describe MetricsServer::RubyServer::Sampler do
 
     expect(log).to have_received(:error).with(/own process: Errno::EACCES: Permission denied/)
   end
+
+  def collections
+    registry.get('web_exporter_ruby_gc_duration_seconds').get.values.last
+  end
+
+  def without_collections
+    GC.disable
+    yield
+  ensure
+    GC.enable
+    GC::Profiler.disable
+  end
+
+  it 'logs anything else that goes wrong, and goes on' do
+    sampler = described_class.new(registry: registry, prefix: 'web_exporter', log: log, stats: nil)
+    allow(GC).to receive(:stat).and_raise('unforeseen')
+    sampler.instance_variable_set(:@stats, {})
+    sampler.sample
+    expect(log).to have_received(:error).with(/RuntimeError: unforeseen/)
+  end
+
+  it 'begins with one collection, whatever the process did before' do
+    without_collections do
+      GC::Profiler.enable
+      5.times { GC.start }
+      sampler.start
+      sampler.stop
+      expect(collections).to be_between(1, 4) # a collection may be told of in parts
+    end
+  end
+
+  it 'counts each collection once' do
+    without_collections do
+      sampler.start
+      sampler.stop
+      expect { sampler.sample }.not_to(change { collections })
+    end
+  end
 end

@@ -63,4 +63,25 @@ RSpec.describe MetricsServer::RubyServer::Tls do
 
     refused(bundle, secret, /\Aplace\.tls_key_path: .*cannot be read without a passphrase/)
   end
+
+  it 'asks nobody for a passphrase' do
+    expect(OpenSSL::PKey).to receive(:read).with(anything, '').and_call_original
+    options(bundle, leaf.last)
+  end
+
+  it 'speaks no TLS below 1.2' do
+    wanted = OpenSSL::SSL::OP_NO_TLSv1 | OpenSSL::SSL::OP_NO_TLSv1_1
+    expect(options(bundle, leaf.last)[:SSLOptions] & wanted).to eq(wanted)
+  end
+
+  it 'refuses files in another form than PEM' do
+    settings = Certificates.write(tmp, bundle, leaf.last)
+    File.binwrite(settings[:tls_cert_path], "\xFF\xFE".b + leaf.first.to_der)
+    values = { enabled: true, address: 'localhost', port: 1, log_enabled: false }
+    expect do
+      described_class.new(MetricsServer::ExporterSettings.new(values.merge(settings), place: 'place'),
+                          place: 'place').webrick_options
+    end
+      .to raise_error(MetricsServer::Error, /holds no certificate in PEM form/)
+  end
 end

@@ -166,4 +166,77 @@ RSpec.describe MetricsServer::Supervisor do
     expect(Process.wait2(copy).last).to be_success
     one.stop
   end
+
+  it 'stops without waiting for the end of a pause' do
+    one = described_class.new(health: health, report: FakeReport.new(journal, clock), claim: -> { false }) { nil }.start
+    wait_until('it rests') { journal.any? }
+    started = monotonic
+    one.stop
+    expect(monotonic - started).to be < 0.5
+  end
+
+  it 'stops a server that it is just asking whether it answers' do
+    stub_const('MetricsServer::Child::GRACE', 0.2)
+    asked = Queue.new
+    allow(health).to receive(:answers?) { asked.push(true) && sleep }
+    one = supervisor.start
+    asked.pop
+    one.stop
+    expect(journal.last[1..2]).to eq([:stopped, 1])
+  ensure
+    one.instance_variable_get(:@thread).kill.join
+  end
+
+  it 'leaves no server that was just being started' do
+    begun = Queue.new
+    go_on = Queue.new
+    one = described_class.new(health: health, report: FakeReport.new(journal, clock), clock: clock) do
+      begun.push(true)
+      go_on.pop
+      FakeChild.new(1, clock, Float::INFINITY, journal)
+    end.start
+    begun.pop
+    helper = Thread.new { sleep(0.1) && go_on.push(true) }
+    one.stop
+    expect(journal.map { |event| event[1] }).to eq(%i[starting stopped])
+    helper.join
+  end
+
+  it 'says so when the unforeseen is something that cannot be loaded' do
+    allow(health).to receive(:answers?).and_raise(LoadError, 'unforeseen')
+    expect(run(supervisor, 60).map { |event| event[1] }).to eq(%i[starting gave_up stopped])
+  end
+
+  it 'stops while another process runs the server' do
+    asked = 0
+    expect(run(supervisor(claim: -> { (asked += 1) > 9 && raise('asked for ever') }), 7).map { |event| event[1] })
+      .to eq(%i[run_elsewhere run_elsewhere])
+  end
+
+  it 'does not say again of a server that it ended when there is none any more' do
+    expect(run(supervisor(1, 0), 3).map { |event| event[1] }).to eq(%i[starting ended not_started])
+  end
+
+  it 'says nothing of a server that does not answer because it is being stopped' do
+    one = supervisor
+    allow(health).to receive(:answers?) { one.instance_variable_set(:@stopping, true) && clock.wait(31) && false }
+    one.run
+    expect(journal.map { |event| event[1] }).to eq(%i[starting stopped])
+  end
+
+  it 'does not take one for hung that ended while it was asked' do
+    allow(health).to receive(:answers?) { clock.wait(15) && false }
+    expect(run(supervisor(31), 40).map { |event| event[1] }).to eq(%i[starting ended starting stopped])
+  end
+
+  it 'lets nothing at all out of its thread' do
+    before = Thread.abort_on_exception
+    Thread.abort_on_exception = true
+    one = supervisor(claim: -> { raise NoMemoryError, 'unforeseen' }).start
+    wait_until('its thread has ended') { !one.instance_variable_get(:@thread).alive? }
+    expect { one.stop }.not_to raise_error
+    expect(journal.map { |event| event[1] }).to eq([:gave_up])
+  ensure
+    Thread.abort_on_exception = before
+  end
 end

@@ -304,4 +304,51 @@ RSpec.describe MetricsServer do
   it 'is loaded under the name of the gem too' do
     expect(require('gitlab-metrics-server')).to be(true).or be(false)
   end
+
+  it 'kills a server that takes no notice of TERM when the application ends' do
+    File.write("#{tmp}/bin/metrics-server", "#!/bin/sh\ntrap '' TERM\ntouch #{tmp}/up\nwhile :; do sleep 0.1; done\n")
+    script = <<~RUBY
+      require 'metrics_server'
+      MetricsServer::Child.send(:remove_const, :GRACE)
+      MetricsServer::Child::GRACE = 0.5
+      MetricsServer.configure { |config| config.root = #{tmp.dump} }
+      MetricsServer.start_for_puma
+      sleep 0.02 until File.exist?('#{tmp}/up')
+      puts MetricsServer.instance_variable_get(:@supervisors)['puma'].instance_variable_get(:@child).pid
+    RUBY
+    lib = File.expand_path('../../lib', __dir__)
+    pid = Integer(IO.popen([{ 'RUBYOPT' => nil }, RbConfig.ruby, '-I', lib, '-e', script, { err: File::NULL }], &:gets))
+    wait_until('it is gone', within: 2) { !there?(pid) || File.read("/proc/#{pid}/stat").match?(/\) Z /) }
+  ensure
+    Process.kill(:KILL, -pid) if pid && there?(pid)
+  end
+
+  it 'has a forked server give up what this process has of the directory' do
+    launch = instance_double(described_class::Launch)
+    allow(described_class::Launch).to receive(:new).and_return(launch)
+    allow(launch).to receive(:fork).and_yield.and_return(instance_double(described_class::Child, pid: 7))
+    expect(described_class.application).to receive(:leave)
+    described_class.fork('puma', metrics_dir: tmp)
+  end
+
+  it 'lets no guard raise for a logger that is not implemented' do
+    config.logger = Logger.new(log, formatter: ->(*) { raise NotImplementedError, 'none' })
+    expect { expect(described_class.guard { raise 'something' }).to be_nil }.to output(/something/).to_stderr
+  end
+
+  it 'lets no guard raise for a standard error that is closed' do
+    config.logger = Logger.new(log, formatter: ->(*) { raise 'the formatter is broken' })
+    before = $stderr
+    $stderr = StringIO.new.tap(&:close)
+    expect(described_class.guard { raise 'something' }).to be_nil
+  ensure
+    $stderr = before
+  end
+
+  it 'logs to the logger that there is by then' do
+    config.log
+    config.logger = Logger.new(later = StringIO.new)
+    described_class.guard { raise 'something' }
+    expect(later.string).to include('something')
+  end
 end

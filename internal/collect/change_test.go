@@ -645,3 +645,38 @@ func (c *changer) wipe(string) {
 	must(c, os.RemoveAll(c.dir))
 	must(c, os.Mkdir(c.dir, 0o700))
 }
+
+// Keys that are rewritten in place are known anew wherever they differ.
+func TestOtherEnds(t *testing.T) {
+	dir := t.TempDir()
+	e := collect.New(dir)
+	for _, l := range []string{"endings", "eNdings", "eNdingz"} {
+		rewrite(t, filepath.Join(dir, one), image(sample(1, "c", "l", l)))
+		wantPage(t, lookBoth(t, e), page("# c counter", `c{l="`+l+`"} 1`))
+	}
+}
+
+// What a file was taken for is forgotten with its last entry.
+func TestDamagedThenEmpty(t *testing.T) {
+	content := image(sample(1, "c"))
+	dir := inDir(t, map[string][]byte{one: content})
+	e := collect.New(dir)
+	patch(t, filepath.Join(dir, one), 8, []byte{0xff, 0xff, 0xff, 0xff})
+	lookBoth(t, e)
+	must(t, os.Truncate(filepath.Join(dir, one), 8))
+	lookBoth(t, e)
+}
+
+// A file that grew again and again takes all its series with it.
+func TestFileGrowsAndGoes(t *testing.T) {
+	dir := inDir(t, map[string][]byte{two: healthy})
+	e := collect.New(dir)
+	var entries []entry
+	for i := range 4 {
+		entries = append(entries, sample(1, "c", "l", i))
+		rewrite(t, filepath.Join(dir, one), image(entries...))
+		lookBoth(t, e)
+	}
+	must(t, os.Remove(filepath.Join(dir, one)))
+	wantPage(t, lookBoth(t, e), page("# healthy counter", "healthy 42"))
+}

@@ -293,3 +293,23 @@ func TestCancelWhileBusy(t *testing.T) {
 	}
 	wantPage(t, lookBoth(t, e), page("# healthy counter", "healthy 42"))
 }
+
+// What was being read when a collection was cut short is not mixed up later.
+func TestCutShortAmongMostRecent(t *testing.T) {
+	g := func(l string, value, stamp float64) []byte {
+		return pythonImage(stamped, stampedEntry{pythonKey("g", "g", `{"l": "`+l+`"}`, "Help."), value, stamp}, stampedEntry{pythonKey("g", "g", `{"l": "x"}`, "Help."), value, stamp})
+	}
+	files := map[string][]byte{}
+	for i := range 8 {
+		files[fmt.Sprintf("gauge_mostrecent_%d.db", i)] = g(fmt.Sprint(i), float64(i), float64(1+i*5%8))
+	}
+	dir := inDir(t, files)
+	for n := range 60 {
+		e := collect.New(dir)
+		look(t, e)
+		if s, err := e.Collect(newCountdown(n)); err == nil {
+			s.Release()
+		}
+		lookBoth(t, e)
+	}
+}

@@ -401,3 +401,12 @@ func repeated(e entry, n int) []entry {
 	}
 	return entries
 }
+
+// A file has a size, even if its name is none in its format.
+func TestSizeOfBadName(t *testing.T) {
+	content := pythonImage(stamped, stampedEntry{key: pythonKey("c", "c_total", "{}", "Help."), value: 1})
+	f := look(t, collect.New(inDir(t, map[string][]byte{"gauge_1.db": content}))).file(t, "gauge_1.db")
+	if checkDamage(t, f.Damage, format.BadName, -1); f.Size != int64(len(content)) {
+		t.Errorf("%d bytes, want %d", f.Size, len(content))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -154,4 +155,123 @@ func TestLivenessOfNames(t *testing.T) {
 		"gauge_sum_4194304.db": live(16), "gauge_livesum_4194303-0.db": image(sample(32, "g")),
 	})
 	wantPage(t, lookBoth(t, withLiveness(dir, collect.LivenessOn)), helped("# g gauge", "g 63"))
+}
+
+// A process that maps its file later is its owner from then on.
+func TestLivenessOfLateOwner(t *testing.T) {
+	dir := inDir(t, map[string][]byte{fmt.Sprintf("gauge_livesum_%d.db", os.Getpid()): live(1)})
+	e := withLiveness(dir, collect.LivenessOn)
+	wantPage(t, look(t, e), "")
+	claim(t, dir, 2)
+	wantPage(t, look(t, e), helped("# g gauge", "g 2"))
+}
+
+// A file that cannot be read, for a while, has not changed.
+func TestLivenessOfUnreadable(t *testing.T) {
+	for _, order := range []string{"good bad", "bad good"} {
+		dead := fmt.Sprintf("gauge_livesum_%d.db", deadPID(t))
+		dir := t.TempDir()
+		claim(t, dir, 1)
+		e := withLiveness(dir, collect.LivenessAuto)
+		path := filepath.Join(dir, dead)
+		for _, state := range strings.Fields(order) {
+			must(t, os.RemoveAll(path))
+			if state == "good" {
+				rewrite(t, path, live(10))
+			} else {
+				loop(t, path)
+			}
+			wantPage(t, look(t, e), helped("# g gauge", "g 1"))
+		}
+		s, err := e.Collect(t.Context())
+		must(t, err)
+		if s.Dirs[0].Disproved {
+			t.Errorf("%s: disproved", order)
+		}
+		s.Release()
+	}
+}
+
+// A process may have any name.
+func TestLivenessOfOddName(t *testing.T) {
+	comm := fmt.Sprintf("/proc/%d/comm", os.Getpid())
+	name, err := os.ReadFile(comm)
+	must(t, err)
+	must(t, os.WriteFile(comm, []byte("x) Z 1 (y"), 0))
+	defer func() { must(t, os.WriteFile(comm, name, 0)) }()
+	dir := t.TempDir()
+	claim(t, dir, 1)
+	wantPage(t, look(t, withLiveness(dir, collect.LivenessOn)), helped("# g gauge", "g 1"))
+}
+
+// What is no number as the system writes it is no process.
+func TestLivenessOfOddNumber(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"gauge_livesum_-4194303.db": live(1), "gauge_livesum_04194303.db": live(2)})
+	wantPage(t, lookBoth(t, withLiveness(dir, collect.LivenessOn)), helped("# g gauge", "g 3"))
+}
+
+// A collection that is cut short forgets nothing about processes.
+func TestLivenessCutShort(t *testing.T) {
+	dead := fmt.Sprintf("gauge_livesum_%d.db", deadPID(t))
+	dir := inDir(t, map[string][]byte{dead: live(10)})
+	claim(t, dir, 1)
+	e := withLiveness(dir, collect.LivenessAuto)
+	wantPage(t, look(t, e), helped("# g gauge", "g 1"))
+	if _, err := e.Collect(newCountdown(0)); err == nil {
+		t.Fatal("not cut short")
+	}
+	rewrite(t, filepath.Join(dir, dead), live(20))
+	wantPage(t, look(t, e), helped("# g gauge", "g 21"))
+}
+
+// A change behind the first window is one, too.
+func TestLivenessOfLargeFile(t *testing.T) {
+	content := func(last float64) []byte {
+		var entries []stampedEntry
+		for i := range 2000 {
+			entries = append(entries, stampedEntry{pythonKey("g", "g", fmt.Sprintf(`{"l": "%0100d"}`, i), "Help."), last * float64(i/1999), 0})
+		}
+		return pythonImage(stamped, entries...)
+	}
+	dead := fmt.Sprintf("gauge_livesum_%d.db", deadPID(t))
+	dir := inDir(t, map[string][]byte{dead: content(10)})
+	claim(t, dir, 1)
+	e := withLiveness(dir, collect.LivenessAuto)
+	if n := look(t, e).Series; n != 1 {
+		t.Fatalf("%d series", n)
+	}
+	rewrite(t, filepath.Join(dir, dead), content(20))
+	if n := look(t, e).Series; n != 2001 {
+		t.Errorf("%d series, want those of a process that lives, too", n)
+	}
+}
+
+// Who has ended is not there, even if nobody has waited for it.
+func TestLivenessOfZombie(t *testing.T) {
+	cmd := exec.Command("true")
+	must(t, cmd.Start())
+	defer func() { _ = cmd.Wait() }()
+	eventually(t, "the end of a process", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		return err == nil && strings.Contains(string(stat), ") Z ")
+	})
+	dir := inDir(t, map[string][]byte{fmt.Sprintf("gauge_livesum_%d.db", cmd.Process.Pid): live(1)})
+	wantPage(t, look(t, withLiveness(dir, collect.LivenessOn)), "")
+}
+
+// A file of the same name in another directory is another file.
+func TestLivenessOfSameName(t *testing.T) {
+	dir := inDir(t, map[string][]byte{claim(t, t.TempDir(), 1): live(2)})
+	wantPage(t, look(t, withLiveness(dir, collect.LivenessOn)), "")
+}
+
+// Who says "on" is believed, whatever changes.
+func TestLivenessOnIsBelieved(t *testing.T) {
+	dead := fmt.Sprintf("gauge_livesum_%d.db", deadPID(t))
+	dir := inDir(t, map[string][]byte{dead: live(10)})
+	e := withLiveness(dir, collect.LivenessOn)
+	for i := range 4 {
+		rewrite(t, filepath.Join(dir, dead), live(float64(i)))
+		wantPage(t, look(t, e), "")
+	}
 }

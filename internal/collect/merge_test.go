@@ -184,3 +184,32 @@ func TestEngineDir(t *testing.T) {
 		t.Errorf("got %q, want %q", got, dir)
 	}
 }
+
+// Each value has its own timestamp, also where files disagree about something else.
+func TestMostRecentAmongMixed(t *testing.T) {
+	g := func(value, a, b float64) []byte {
+		return pythonImage(stamped, stampedEntry{pythonKey("g", "g", `{"l": "a"}`, "Help."), value, a}, stampedEntry{pythonKey("g", "g", `{"l": "b"}`, "Help."), value, b})
+	}
+	e := collect.New(inDir(t, map[string][]byte{
+		one: image(sample(1, "m")), "gauge_livesum_1-0.db": image(sample(2, "m")),
+		"gauge_mostrecent_1.db": g(1, 5, 20), "gauge_mostrecent_2.db": g(2, 10, 10),
+	}))
+	if got, want := lookBoth(t, e).Page, "g{l=\"a\"} 2\ng{l=\"b\"} 1\n"; !strings.Contains(got, want) {
+		t.Errorf("%s is not in\n%s", want, got)
+	}
+}
+
+// Values behind the first window, and the first block, have their own timestamps, too.
+func TestMostRecentInLargeFile(t *testing.T) {
+	content := func(odd int) []byte {
+		var entries []stampedEntry
+		for i := range 2000 {
+			entries = append(entries, stampedEntry{pythonKey("g", "g", fmt.Sprintf(`{"l": "%0100d"}`, i), "Help."), float64(odd), 1 + float64((i*7%11+odd)%2)})
+		}
+		return pythonImage(stamped, entries...)
+	}
+	dir := inDir(t, map[string][]byte{"gauge_mostrecent_1.db": content(1), "gauge_mostrecent_2.db": content(2)})
+	e := collect.New(dir)
+	lookBoth(t, e)
+	lookBoth(t, e)
+}

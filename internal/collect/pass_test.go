@@ -1,27 +1,39 @@
 package collect
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/directfilestore"
+	"gitlab-metrics-exporter/internal/series"
 )
 
-// TestGoneBetweenPasses: a file that disagreed with others is forgotten, also if it goes
-// after the pass that found that out.
-func TestGoneBetweenPasses(t *testing.T) {
+// disagreeing returns an engine for a directory whose two files disagree, and the path of
+// one of them.
+func disagreeing(t *testing.T) (e *Engine, gauge string) {
+	t.Helper()
 	dir := t.TempDir()
 	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), []byte(`["m","m",[],[]]`), 1)
 	clientmmap.AppendHeader(image[:0], int64(len(image)))
-	gauge := filepath.Join(dir, "gauge_livesum_2-0.db")
+	gauge = filepath.Join(dir, "gauge_livesum_2-0.db")
 	for _, path := range []string{filepath.Join(dir, "counter_1-0.db"), gauge} {
 		if err := os.WriteFile(path, image, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	e := New(dir)
+	return New(dir), gauge
+}
+
+// TestGoneBetweenPasses: a file that disagreed with others is forgotten, also if it goes
+// after the pass that found that out.
+func TestGoneBetweenPasses(t *testing.T) {
+	e, gauge := disagreeing(t)
 	if err := e.list(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,4 +69,141 @@ func TestIdentifyOld(t *testing.T) {
 	if got, err := identifyOld(int(file.Fd())); got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
+}
+
+// TestLearnsAnewOnce: a file that is gone is a reason to learn everything anew once.
+func TestLearnsAnewOnce(t *testing.T) {
+	e, gauge := disagreeing(t)
+	collect := func() {
+		t.Helper()
+		s, err := e.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Release()
+	}
+	collect()
+	if err := os.Remove(gauge); err != nil {
+		t.Fatal(err)
+	}
+	collect()
+	table := e.table
+	collect()
+	if e.table != table {
+		t.Error("learnt anew though nothing has changed")
+	}
+}
+
+// TestGoneBeforeLaterPass: the same if another pass comes in between.
+func TestGoneBeforeLaterPass(t *testing.T) {
+	e, gauge := disagreeing(t)
+	if err := e.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e.pass(t.Context()).snapshot.Release()
+	if err := os.Remove(gauge); err != nil {
+		t.Fatal(err)
+	}
+	e.pass(t.Context()).snapshot.Release()
+	e.pass(t.Context()).snapshot.Release()
+	s, err := e.Collect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if families := s.Layout.Families; len(s.Layout.Conflicts) != 0 || len(families) != 1 {
+		t.Errorf("conflicts %q, families %+v", s.Layout.Conflicts, families)
+	}
+}
+
+// TestLearnsAnewOnceForMetadata: metadata that cannot be read are no reason, time and again.
+func TestLearnsAnewOnceForMetadata(t *testing.T) {
+	dir := t.TempDir()
+	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), []byte(`["m","m",[],[]]`), 1)
+	clientmmap.AppendHeader(image[:0], int64(len(image)))
+	for name, content := range map[string][]byte{"counter_1-0.db": image, "metric_m___1.bin": nil, directfilestore.MetadataName: []byte("{")} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := New(dir)
+	var table *series.Table
+	for i := range 3 {
+		s, err := e.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Release()
+		if i > 0 && e.table != table {
+			t.Error("learnt anew though nothing has changed")
+		}
+		table = e.table
+	}
+}
+
+// TestBornFirst: several series are as old as the oldest.
+func TestBornFirst(t *testing.T) {
+	s := &Snapshot{births: []int64{9, 5, 3, 7}}
+	if at, ok := s.Born(1, 2, 3); !ok || at.UnixNano() != 3 {
+		t.Error(at, ok)
+	}
+}
+
+// TestUnknownBirth: of what files one does not tell its birth, it is not known.
+func TestUnknownBirth(t *testing.T) {
+	c := &collection{table: series.NewTable(), snapshot: &Snapshot{}}
+	c.bear(&file{id: identity{born: 77}}, run{0, 1})
+	if at, ok := c.snapshot.Born(0); !ok || at.UnixNano() != 77 {
+		t.Error(at, ok)
+	}
+	c.bear(&file{}, run{0, 1})
+	if at, ok := c.snapshot.Born(0); ok {
+		t.Error(at)
+	}
+}
+
+// TestWindowOfShrunkFile: bytes that are not there any more are not what was read before.
+func TestWindowOfShrunkFile(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_ = f.Truncate(100)
+	w := newWindow()
+	if _, err := w.open(int(f.Fd()), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.bound(200)
+	if err := w.load(50, 100); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
+// TestCancelWithinFile: a collection ends also within a file.
+func TestCancelWithinFile(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "counter_1-0.db", 50_000)
+	e := New(dir)
+	ctx := &fewLooks{Context: t.Context(), left: 4}
+	if _, err := e.Collect(ctx); err == nil {
+		t.Fatal("not cut short")
+	}
+	if n := e.sources[0].files["counter_1-0.db"].column.n; n == 0 || n == 50_000 {
+		t.Errorf("%d entries were read", n)
+	}
+}
+
+// fewLooks is a context that has ended when it was asked so often.
+type fewLooks struct {
+	context.Context
+	left int
+}
+
+func (f *fewLooks) Done() <-chan struct{} { return nil }
+
+func (f *fewLooks) Err() error {
+	if f.left--; f.left < 0 {
+		return context.Canceled
+	}
+	return nil
 }

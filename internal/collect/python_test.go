@@ -254,3 +254,101 @@ func TestMixedFormats(t *testing.T) {
 	}))
 	wantPage(t, lookBoth(t, e), helped("# c_total counter", "c_total 1111", "# g gauge", "g 1", `g{pid="2"} 2`, "# p gauge", `p{exported_pid="x",pid="a_b"} 1`))
 }
+
+// A histogram gives way to a rival only as long as its own part of it is there.
+func TestOwnCountsWithoutRival(t *testing.T) {
+	own := func(l string) []byte {
+		return pythonImage(plain, stampedEntry{key: `["h", "h_bucket", {"l": "` + l + `", "le": "1.0"}]`, value: 2})
+	}
+	dir := inDir(t, map[string][]byte{
+		"histogram_1-0.db": image(entry{key("h", "h_bucket", "l", "a", "le", "1.0"), 100}),
+		"histogram_2.db":   own("a"), "histogram_3.db": own("b"),
+	})
+	e := collect.New(dir)
+	ruby := []string{"# h histogram", `h_bucket{l="a",le="1.0"} 100`}
+	wantPage(t, lookBoth(t, e), page(ruby...))
+	must(t, os.Remove(filepath.Join(dir, "histogram_2.db")))
+	wantPage(t, lookBoth(t, e), page(append(ruby, `h_bucket{l="b",le="1.0"} 2`, `h_bucket{l="b",le="+Inf"} 2`, `h_count{l="b"} 2`)...))
+}
+
+// A bucket that declares another family implies nothing there.
+func TestOwnCountsOfAnotherFamily(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(plain,
+		stampedEntry{key: `["x", "h_bucket", {"le": "1.0"}]`, value: 2}, stampedEntry{key: `["x", "h_bucket", {"le": "5.0"}]`, value: 3})})
+	wantPage(t, look(t, collect.New(dir)), page("# h_bucket untyped", `h_bucket{le="1.0"} 2`, `h_bucket{le="5.0"} 3`))
+}
+
+// A bucket without a number is no part of the total, wherever it comes.
+func TestOwnCountsOddBucketAnywhere(t *testing.T) {
+	odd := stampedEntry{key: `["h", "h_bucket", {"le": "odd"}]`, value: 7}
+	low, high := stampedEntry{key: `["h", "h_bucket", {"le": "1.0"}]`, value: 2}, stampedEntry{key: `["h", "h_bucket", {"le": "5.0"}]`, value: 1}
+	want := page("# h_bucket untyped", `h_bucket{le="1.0"} 2`, `h_bucket{le="5.0"} 3`, `h_bucket{le="+Inf"} 3`, `h_bucket{le="odd"} 7`, "# h_count untyped", "h_count 3")
+	for _, entries := range [][]stampedEntry{{odd, low, high}, {low, odd, high}, {low, high, odd}} {
+		wantPage(t, look(t, collect.New(inDir(t, map[string][]byte{"histogram_1.db": pythonImage(plain, entries...)}))), want)
+	}
+}
+
+// A sum with a bound, or a bucket without one, implies nothing.
+func TestOwnCountsSumWithBound(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(plain, stampedEntry{key: `["h", "h_sum", {"le": "1.0"}]`, value: 2},
+		stampedEntry{key: `["i", "i_bucket", {}]`, value: 3})})
+	wantPage(t, look(t, collect.New(dir)), page("# h_sum untyped", `h_sum{le="1.0"} 2`, "# i_bucket untyped", "i_bucket 3"))
+}
+
+// What labels say does not depend on who had them first.
+func TestOwnCountsWithQuantile(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(plain, stampedEntry{key: `["h", "h_bucket", {"quantile": "0.5", "le": "1.0"}]`, value: 2})})
+	e := collect.New(dir)
+	want := []string{"# h histogram", `h_bucket{quantile="0.5",le="1.0"} 2`, `h_bucket{quantile="0.5",le="+Inf"} 2`, `h_count{quantile="0.5"} 2`}
+	wantPage(t, look(t, e), page(want...))
+	rewrite(t, filepath.Join(dir, "summary_1-0.db"), image(entry{key("s", "s", "quantile", "0.5"), 1}))
+	wantPage(t, look(t, e), page(append(want, "# s summary", `s{quantile="0.5"} 1`)...))
+	rewrite(t, filepath.Join(dir, "summary_1-0.db"), image(entry{key("s", "s", "quantile", "0.5", "le", "+Inf"), 2}))
+	wantPage(t, look(t, e), page(append(want, "# s summary", `s{quantile="0.5",le="+Inf"} 2`)...))
+}
+
+// Each of several processes implies what it does.
+func TestOwnCountsOfTwo(t *testing.T) {
+	content := pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2})...)
+	dir := inDir(t, map[string][]byte{"histogram_1.db": content, "histogram_2.db": content})
+	e := collect.New(dir)
+	want := func(n int) string {
+		return helped("# h histogram", fmt.Sprintf(`h_bucket{l="a",le="1.0"} %d`, 2*n), fmt.Sprintf(`h_bucket{l="a",le="+Inf"} %d`, 2*n),
+			fmt.Sprintf(`h_sum{l="a"} %d`, n), fmt.Sprintf(`h_count{l="a"} %d`, 2*n))
+	}
+	wantPage(t, lookBoth(t, e), want(2))
+	must(t, os.Remove(filepath.Join(dir, "histogram_2.db")))
+	wantPage(t, lookBoth(t, e), want(1))
+}
+
+// What has to give way has no say in what the family is.
+func TestOwnCountsHidden(t *testing.T) {
+	dir := inDir(t, map[string][]byte{
+		"histogram_1-0.db": image(entry{key("h", "h_bucket", "l", "a", "le", "1.0"), 100}),
+		"histogram_2.db": pythonImage(plain, stampedEntry{key: `["h", "h_bucket", {"l": "a", "le": "1.0"}]`, value: 2},
+			stampedEntry{key: `["h", "h_bucket", {"l": "b", "le": "odd"}]`, value: 3}),
+	})
+	wantPage(t, look(t, collect.New(dir)), page("# h histogram", `h_bucket{l="a",le="1.0"} 100`))
+}
+
+// A help text goes with the samples that have it.
+func TestHelpGoes(t *testing.T) {
+	dir := inDir(t, map[string][]byte{
+		"summary_1.db": pythonImage(stamped, stampedEntry{key: pythonKey("c", "c_sum", "{}", "A"), value: 1}),
+		"summary_2.db": pythonImage(stamped, stampedEntry{key: pythonKey("c", "c_count", "{}", "B"), value: 2}),
+	})
+	e := collect.New(dir)
+	wantHelp(t, lookBoth(t, e), "A")
+	must(t, os.Remove(filepath.Join(dir, "summary_1.db")))
+	wantHelp(t, lookBoth(t, e), "B")
+}
+
+// What layout a file has may be said only behind a long key.
+func TestLongFirstKey(t *testing.T) {
+	for _, n := range []int{5000, 200_000} {
+		long := strings.Repeat("x", n)
+		dir := inDir(t, map[string][]byte{"counter_1.db": pythonImage(plain,
+			stampedEntry{key: pythonKey("c", "c_total", `{"l": "`+long+`"}`, "Help."), value: 1}, stampedEntry{key: pythonKey("c", "c_total", "{}", "Help."), value: 2})})
+		wantPage(t, lookBoth(t, collect.New(dir)), helped("# c_total counter", "c_total 2", `c_total{l="`+long+`"} 1`))
+	}
+}

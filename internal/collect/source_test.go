@@ -85,3 +85,20 @@ func TestDirectoryTwice(t *testing.T) {
 	e := collect.Config{Dirs: []collect.Directory{{Path: dir}, {Path: link}}}.Engine()
 	wantPage(t, lookBoth(t, e), page("# c counter", "c 1"))
 }
+
+// A directory may be moved to where another one is read.
+func TestDirectoryMoved(t *testing.T) {
+	first := inDir(t, map[string][]byte{one: image(sample(1, "c"))})
+	second := filepath.Join(t.TempDir(), "second")
+	e := collect.Config{Dirs: []collect.Directory{{Path: first}, {Path: second}}}.Engine()
+	wantPage(t, lookBoth(t, e), page("# c counter", "c 1"))
+	must(t, os.Rename(first, second))
+	wantPage(t, lookBoth(t, e), page("# c counter", "c 1"))
+}
+
+// A label of a directory may have any value.
+func TestNewlineInLabel(t *testing.T) {
+	dir := inDir(t, map[string][]byte{one: image(sample(1, "c"))})
+	e := collect.Config{Dirs: []collect.Directory{{Path: dir, Labels: []collect.Label{{Name: "app", Value: "a\nb"}}}}}.Engine()
+	wantPage(t, lookBoth(t, e), page("# c counter", `c{app="a\nb"} 1`))
+}

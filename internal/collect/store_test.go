@@ -215,3 +215,51 @@ func TestStoreOldLayout(t *testing.T) {
 	declare(t, dir, `{"name":"m","type":"gauge","aggregation":"most_recent"}`)
 	wantPage(t, lookBoth(t, collect.New(dir)), page("# m gauge", `m{pid="1"} 7`, `m{l="a",pid="1"} 8`))
 }
+
+// Metadata that could not be read, and can again, unchanged, are no fault any more.
+func TestMetadataReadableAgain(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"metric_m___1.bin": storeImage(stampedEntry{"", 7, 20})})
+	declare(t, dir, `{"name":"m","type":"gauge","help":"Help.","aggregation":"max"}`)
+	metadata := filepath.Join(dir, directfilestore.MetadataName)
+	e := collect.New(dir)
+	want := helped("# m gauge", "m 7")
+	wantPage(t, look(t, e), want)
+	must(t, os.Rename(metadata, metadata+".away"))
+	loop(t, metadata)
+	wantPage(t, look(t, e), want) // what cannot be read leaves it as it was
+	must(t, os.Rename(metadata+".away", metadata))
+	s, err := e.Collect(t.Context())
+	must(t, err)
+	defer s.Release()
+	if s.Dirs[0].MetadataErr != nil {
+		t.Errorf("metadata: %v", s.Dirs[0].MetadataErr)
+	}
+}
+
+// Metadata that are replaced count at once, also within one tick of the clock of files.
+func TestMetadataOfOneMoment(t *testing.T) {
+	dir := inDir(t, map[string][]byte{"metric_m___1.bin": storeImage(stampedEntry{"", 7, 20}), "metric_m___2.bin": storeImage(stampedEntry{"", 8, 10})})
+	metadata := filepath.Join(dir, directfilestore.MetadataName)
+	e := collect.New(dir)
+	var first os.FileInfo
+	for aggregation, want := range map[string]string{"max": "8", "most_recent": "7"} {
+		declare(t, dir, `{"name":"m","type":"gauge","help":"Help.","aggregation":"`+aggregation+`"}`)
+		if first == nil {
+			info, err := os.Stat(metadata)
+			must(t, err)
+			first = info
+		}
+		must(t, os.Chtimes(metadata, first.ModTime(), first.ModTime()))
+		wantPage(t, lookBoth(t, e), helped("# m gauge", "m "+want))
+	}
+}
+
+// A damaged file is read twice; its entries count once.
+func TestDamagedStore(t *testing.T) {
+	content := append(storeImage(stampedEntry{"", 7, 1}), raw(1<<31, strings.Repeat("x", 92))...)
+	dir := inDir(t, map[string][]byte{"metric_m___1.bin": withUsed(content, uint32(len(content)))})
+	e := collect.New(dir)
+	for range 2 {
+		wantPage(t, look(t, e), page("# m untyped", `m{pid="1"} 7`))
+	}
+}

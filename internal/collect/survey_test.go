@@ -1,6 +1,7 @@
 package collect_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -79,5 +80,18 @@ func TestSurveyOwnCounts(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A count that was implied, and only is named now, has the entry that names it.
+func TestSurveyNoLongerImplied(t *testing.T) {
+	total := stampedEntry{pythonKey("h", "h_count", `{"l": "a"}`, "Help."), 9, 0}
+	dir := inDir(t, map[string][]byte{"histogram_1.db": pythonImage(stamped, total),
+		"histogram_2.db": pythonImage(stamped, histogram("a", 1, map[string]float64{"1.0": 2})...)})
+	e := collect.New(dir)
+	look(t, e)
+	must(t, os.Remove(filepath.Join(dir, "histogram_2.db")))
+	if got := entries(t, e); len(got) != 1 || got[`h_count{l="a"}`] != 1 {
+		t.Errorf("%v", got)
 	}
 }

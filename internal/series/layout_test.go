@@ -434,3 +434,22 @@ func TestNoLongerSummary(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// A family that is asked for is there as a whole, also if a sample of it is, too.
+func TestSelectFamilyAndSample(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"histogram_1-0.db", key("h", "h_sum")}, entry{"histogram_1-0.db", key("h", "h_count")})
+	families, _ := table.Layout().Select([]string{"h", "h_sum"})
+	if len(families) != 1 || len(families[0].Series) != 2 {
+		t.Errorf("%+v", families)
+	}
+}
+
+// A bucket without a bound makes no histogram, wherever it comes.
+func TestBucketWithoutBound(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"histogram_1-0.db", key("h", "h_bucket")}, entry{"histogram_1-0.db", key("h", "h_bucket", "le", "1")})
+	if diff := cmp.Diff([]string{"# h_bucket untyped", `h_bucket{le="1"}`, "h_bucket"}, page(table.Layout())); diff != "" {
+		t.Error(diff)
+	}
+}

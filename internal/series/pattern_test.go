@@ -145,3 +145,35 @@ func TestPatternsAreBounded(t *testing.T) {
 		t.Errorf("only %d patterns are known", number)
 	}
 }
+
+// Values that are no strings are escaped, and keys that end too early are none.
+func TestPatternsOfOddKeys(t *testing.T) {
+	table := series.NewTable()
+	from := source(t, table, "counter_1-0.db")
+	for i := range 4 {
+		id, err := learn(t, table, from, fmt.Sprintf(`["m","m",["a","b"],[["x"],"%d"]]`, i))
+		if want := fmt.Sprintf(`m{a="[\"x\"]",b="%d"}`, i); err != nil || text(table, id) != want {
+			t.Errorf("%s, %v, want %s", text(table, id), err, want)
+		}
+	}
+	for _, raw := range []string{`["n","n",["a"],["1"]]`, `["n","n",["a"],["2"]]`, `["n","n",["a"],["]]`} {
+		if _, err := learn(t, table, from, raw); (err == nil) != (len(raw) == 21) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
+
+// Patterns of long names do not take more than their budget.
+func TestPatternsOfLongNames(t *testing.T) {
+	table := series.NewTable()
+	from := source(t, table, "counter_1-0.db")
+	for i := range 100 {
+		name := fmt.Sprintf("%0100000d", i)
+		if _, _, err := table.Intern([]byte(key(name, name)), from, clientmmap.ParseKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if number, size := table.Patterns(); size > 1<<20 {
+		t.Errorf("%d patterns of about %d bytes", number, size)
+	}
+}

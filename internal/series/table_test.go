@@ -3,6 +3,7 @@ package series_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/python"
 	"gitlab-metrics-exporter/internal/series"
 )
 
@@ -512,5 +514,137 @@ func TestKnownMeanwhile(t *testing.T) {
 		if id := known.Find([]byte(name(i)), from); id != ids[i] || id == series.None {
 			t.Fatalf("key %d is found to be %d, want %d", i, id, ids[i])
 		}
+	}
+}
+
+// A name that had to give way to ours is not given back.
+func TestRawOfOurs(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"counter_1-0.db", key("gme_x", "gme_x", "a.b", "1")}, entry{"counter_1-0.db", key("m", "m", "__name__", "x")})
+	raw := table.Layout().Raw
+	if raw.Families["exported_gme_x"] != "exported_gme_x" || raw.Labels["exported___name__"] != "exported___name__" {
+		t.Errorf("%+v", raw)
+	}
+}
+
+// Which families disagree is known anew with each that does.
+func TestRenamedAgain(t *testing.T) {
+	const counter = "counter_1-0.db"
+	table := series.NewTable()
+	intern(t, table, entry{counter, key("a", "m", "l", "1")}, entry{counter, key("z", "m")}, entry{counter, key("b", "m")})
+	if diff := cmp.Diff([]string{"a", "b"}, table.Layout().Conflicts); diff != "" {
+		t.Error(diff)
+	}
+	intern(t, table, entry{counter, key("a", "m")})
+	if diff := cmp.Diff([]string{"a"}, table.Layout().Conflicts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Names that are spelled alike have none in the files, whoever is met first, and however often.
+func TestSpellings(t *testing.T) {
+	names := []string{"a.b", "a.b", "a_b", "a_b"}
+	for _, order := range [][]int{{0, 1, 2}, {2, 3, 0}, {0, 2, 1}, {2, 0, 3}} {
+		table := series.NewTable()
+		for i, n := range order {
+			intern(t, table, entry{"counter_1-0.db", key(names[n], names[n], "l", string(rune('0'+i)))})
+		}
+		for i, n := range order {
+			intern(t, table, entry{"counter_1-0.db", key("m", "m", names[n], string(rune('0'+i)))})
+		}
+		raw := table.Layout().Raw
+		if raw.Families["a_b"] != "" || raw.Labels["a_b"] != "" || table.Torn() != 2 {
+			t.Errorf("%v: %+v, %d torn", order, raw, table.Torn())
+		}
+	}
+	table := series.NewTable()
+	intern(t, table, entry{"counter_1-0.db", key("m", "m", "a.b", "1")})
+	if raw := table.Layout().Raw; raw == nil || raw.Labels["a_b"] != "a.b" {
+		t.Errorf("%+v", raw)
+	}
+}
+
+// Nor has a family whose samples are not spelled as it is.
+func TestSpellingsOfSamples(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"histogram_1-0.db", key("a.b", "a.b_sum")}, entry{"histogram_1-0.db", key("a_b", "a_b_count")})
+	if raw := table.Layout().Raw; raw.Families["a_b"] != "" {
+		t.Errorf("%+v", raw)
+	}
+	table = series.NewTable()
+	intern(t, table, entry{"histogram_1-0.db", key("a.b", "a.b.sum")})
+	if raw := table.Layout().Raw; raw.Families["a_b"] != "" {
+		t.Errorf("%+v", raw)
+	}
+}
+
+// A layout does not change, nor the names that it has.
+func TestRawIsKept(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"counter_1-0.db", key("m", "m", "a.b", "1")})
+	raw := table.Layout().Raw
+	before := maps.Clone(raw.Labels)
+	intern(t, table, entry{"counter_1-0.db", key("m", "m", "c.d", "1")})
+	if diff := cmp.Diff(before, raw.Labels); diff != "" {
+		t.Errorf("-before +after\n%s", diff)
+	}
+}
+
+// A key means in each format what it means there.
+func TestKeyOfTwoFormats(t *testing.T) {
+	raw := []byte(`["c", "c_total", [], []]`)
+	table := series.NewTable()
+	for _, o := range []struct {
+		file   string
+		format discover.Format
+		parse  series.ParseFunc
+	}{{"counter_1.db", discover.Python, python.ParseKey}, {"counter_1-0.db", discover.ClientMmap, clientmmap.ParseKey}} {
+		f, err := discover.Parse(o.file, o.format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, fresh, err := table.Intern(raw, table.Source(series.Origin{File: f}), o.parse)
+		if !fresh || err != nil {
+			t.Errorf("%s: fresh %t, %v", o.file, fresh, err)
+		}
+		table.Retain(id, 1, f)
+	}
+}
+
+// A key that only another space knows is not known.
+func TestKnownOfAnotherSpace(t *testing.T) {
+	table := series.NewTable()
+	of := func(i int) string { return key("m", "m", "i", fmt.Sprint(i)) }
+	one := source(t, table, "counter_1-0.db")
+	f := one.File
+	f.OwnCounts = true
+	other := table.Source(series.Origin{File: f})
+	for i := range 3000 {
+		if _, err := learn(t, table, one, of(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := table.Intern([]byte(of(0)), other, clientmmap.ParseKey); err != nil {
+		t.Fatal(err)
+	}
+	known := table.Known(other)
+	if id := known.Find([]byte(of(2999)), other); id != series.None {
+		t.Errorf("found %d", id)
+	}
+}
+
+// A label that had to give way to a directory's is called what it is called now.
+func TestRenamedLabelIsNotRaw(t *testing.T) {
+	f, err := discover.Parse("counter_1-0.db", discover.NoFormat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := series.NewTable()
+	from := table.Source(series.Origin{File: f, Labels: []format.Label{{Name: []byte("a_b"), Value: []byte("x")}}})
+	if _, err := learn(t, table, from, key("m", "m", "a.b", "1")); err != nil {
+		t.Fatal(err)
+	}
+	if raw := table.Layout().Raw; raw != nil {
+		t.Errorf("%+v", raw)
 	}
 }

@@ -69,3 +69,27 @@ func TestTemplate(t *testing.T) {
 func text(table *series.Table, id series.ID) string {
 	return string(table.Layout().AppendText(nil, id))
 }
+
+// A bound that is no string makes no template.
+func TestTemplateOfNumber(t *testing.T) {
+	table := series.NewTable()
+	from := source(t, table, "histogram_1-0.db")
+	if _, err := learn(t, table, from, `["h","h_bucket",["le"],[1]]`); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := learn(t, table, from, `x"h","h_bucket",["le"],[1]]`); err == nil {
+		t.Errorf("no JSON, but %s", text(table, id))
+	}
+}
+
+// A bound with escapes is parsed, whatever came before.
+func TestTemplateEscape(t *testing.T) {
+	table := series.NewTable()
+	from := source(t, table, "histogram_1-0.db")
+	for raw, want := range map[string]string{`["h","h_bucket",["le"],["2"]]`: `h_bucket{le="2"}`, `["h","h_bucket",["le"],["\u0031"]]`: `h_bucket{le="1"}`} {
+		_, _ = learn(t, table, from, `["h","h_bucket",["le"],["7"]]`)
+		if id, err := learn(t, table, from, raw); err != nil || text(table, id) != want {
+			t.Errorf("%s: %s, %v", raw, text(table, id), err)
+		}
+	}
+}

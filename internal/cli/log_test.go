@@ -99,3 +99,19 @@ func TestLogFileErrors(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// TestLogFileIsClosed: of a log that is opened again and again one file is open.
+func TestLogFileIsClosed(t *testing.T) {
+	l := &logFile{path: filepath.Join(t.TempDir(), "log")}
+	if err := l.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	old := l.file
+	if err := l.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	if err := old.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the old one stays open: %v", err)
+	}
+}

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -254,5 +257,29 @@ func TestWrongDirectories(t *testing.T) {
 		if got, err := directories(named, "--mmap.dir"); !errors.As(err, new(usageError)) {
 			t.Errorf("%q: %v, %v", named, got, err)
 		}
+	}
+}
+
+// TestBlamesTheRightSetting: what is wrong is said of the setting that it is wrong in.
+func TestBlamesTheRightSetting(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad")
+	if err := os.WriteFile(bad, []byte("nonsense: ["), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for setting, args := range map[string][]string{
+		"--server.cert-file (": {"--server.cert-file=" + bad, "--server.cert-key=" + bad},
+		"--web.config.file (":  {"--web.config.file=" + bad},
+	} {
+		var errs bytes.Buffer
+		code := Main(append(args, "--server.port=0"), &errs, &errs)
+		if code != misused || !strings.Contains(errs.String(), setting) || strings.Contains(errs.String(), "--server.host") {
+			t.Errorf("%q: %d %s", args, code, &errs)
+		}
+	}
+	t.Setenv("GME_SERVER_PORT", "8080")
+	t.Setenv("GME_WEB_ENABLE_PPROF", "maybe")
+	var errs bytes.Buffer
+	if code := Main(nil, &errs, &errs); code != misused || !strings.Contains(errs.String(), `(GME_WEB_ENABLE_PPROF) is "maybe"`) {
+		t.Errorf("%d %s", code, &errs)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"gitlab-metrics-exporter/internal/probe"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
@@ -136,6 +138,11 @@ func TestHugeConflict(t *testing.T) {
 	if lines := j.take(); len(lines) != 1 || len(lines[0]) > 250 {
 		t.Errorf("%d lines, the first of %d bytes", len(lines), len(lines[0]))
 	}
+	must(t, os.Remove(filepath.Join(dir, "gauge_max_1-0.db")))
+	scrape(t, s)
+	if lines := j.take(); len(lines) != 1 || len(lines[0]) > 250 {
+		t.Errorf("%d lines, the first of %d bytes, when it is over", len(lines), len(lines[0]))
+	}
 }
 
 // TestHastyClient: clients say how much time there is. That it was not enough is said,
@@ -170,6 +177,21 @@ func TestCanceledIsNoFault(t *testing.T) {
 	}
 	scrape(t, s)
 	if lines := j.take(); len(lines) != 0 {
+		t.Errorf("log: %q", lines)
+	}
+}
+
+// TestFaultsOfParts: who asks for a part of the page hears of a fault once, as all others.
+func TestFaultsOfParts(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "counter_1-0.db", healthy[:20])
+	s, j := newSet(dir)
+	for range 3 {
+		p, err := s.ScrapeOnly(t.Context(), probe.Selection{Probes: []string{probe.Mmap}})
+		must(t, err)
+		p.Release()
+	}
+	if lines := j.take(); len(lines) != 1 {
 		t.Errorf("log: %q", lines)
 	}
 }

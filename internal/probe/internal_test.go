@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -164,3 +165,54 @@ func TestLateProbeKeepsSnapshot(t *testing.T) {
 type nothing struct{}
 
 func (*nothing) Write(p []byte) (int, error) { return len(p), nil }
+
+// TestLateProbesEnd: a probe that is late has taken until then, and leaves nothing when it
+// ends.
+func TestLateProbesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
+		s := setOf(probe{"slow", func(*scrape) (part, error) {
+			time.Sleep(time.Minute)
+			return part{}, nil
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		p := s.Scrape(ctx)
+		for _, f := range p.families {
+			if seconds := f.Metric[0].GetGauge().GetValue(); f.GetName() == "gme_probe_duration_seconds" && seconds != 2 {
+				t.Errorf("it took %g s", seconds)
+			}
+		}
+		p.Release()
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// TestSnapshotsAreReleased: that of a page with it, and one of which nobody gets a page at
+// once.
+func TestSnapshotsAreReleased(t *testing.T) {
+	s := New([]string{Mmap}, collect.New(t.TempDir()), slog.New(slog.DiscardHandler))
+	var seen *collect.Snapshot
+	inner := s.share.collect
+	s.share.collect = func(ctx context.Context) (snapshot *collect.Snapshot, err error) {
+		seen, err = inner(ctx)
+		return seen, err
+	}
+	p := s.Scrape(t.Context())
+	p.Release()
+	if seen.Layout != nil || p.Snapshot() != nil {
+		t.Error("the page's is kept")
+	}
+	if _, err := s.ScrapeOnly(t.Context(), Selection{Names: []string{"nonsense"}}); err == nil || seen.Layout != nil {
+		t.Errorf("kept though there is no page: %v", err)
+	}
+}
+
+// TestLeaveTooLate: a result that is there is not thrown away.
+func TestLeaveTooLate(t *testing.T) {
+	s := newShare(collect.New(t.TempDir()).Collect)
+	b := s.join()
+	<-b.done
+	if s.leave(b) {
+		t.Error("it is nobody's")
+	}
+}

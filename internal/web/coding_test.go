@@ -29,6 +29,7 @@ func TestNegotiate(t *testing.T) {
 		{[]string{"identity"}, ""},
 		{[]string{"deflate, br"}, ""},
 		{[]string{"gzip"}, "gzip"},
+		{[]string{"gzip;q=0, gzip"}, ""},
 		{[]string{"x-gzip"}, "gzip"},
 		{[]string{"zstd"}, "zstd"},
 		{[]string{" GZip "}, "gzip"},

@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -186,5 +187,25 @@ func TestBoundConnections(t *testing.T) {
 		if got := boundConnections(descriptors); got != want {
 			t.Errorf("%d descriptors: %d connections, want %d", descriptors, got, want)
 		}
+	}
+}
+
+// TestDropSilentTLS: nobody waits for a client that does not read the end of TLS.
+func TestDropSilentTLS(t *testing.T) {
+	some := httptest.NewTLSServer(nil)
+	defer some.Close()
+	a, b := net.Pipe()
+	defer b.Close()
+	server := tls.Server(a, &tls.Config{Certificates: some.TLS.Certificates, SessionTicketsDisabled: true})
+	go func() { _ = tls.Client(b, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	c := newConnections(1)
+	c.changed(server, http.StateNew)
+	start := time.Now()
+	c.dropWaiting()
+	if took := time.Since(start); took > 3*time.Second { // it would be 5
+		t.Errorf("it took %v", took)
 	}
 }

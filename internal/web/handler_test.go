@@ -270,3 +270,67 @@ func TestReserved(t *testing.T) {
 		}
 	}
 }
+
+// TestAbortIsNoBug: a page that could not be sent is cut off on purpose.
+func TestAbortIsNoBug(t *testing.T) {
+	j := &journal{}
+	c := config(usual(t))
+	c.Log = j.logger()
+	func() {
+		defer func() { _ = recover() }()
+		NewHandler(c).ServeHTTP(deaf{}, httptest.NewRequest("GET", "/metrics", nil))
+	}()
+	if contains(j.String(), "bug") {
+		t.Error(j)
+	}
+}
+
+// deadlined is a client of a connection whose deadline was set.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	at time.Time
+}
+
+func (d *deadlined) SetWriteDeadline(at time.Time) error {
+	d.at = at
+	return nil
+}
+
+// TestWriteDeadlines: every answer has its time, but profiles, which take as long as
+// was asked for.
+func TestWriteDeadlines(t *testing.T) {
+	c := config(t.TempDir())
+	c.Pprof = true
+	h := NewHandler(c)
+	for path, want := range map[string]time.Duration{
+		"/metrics": 10*time.Second - timeoutMargin + sendTime, "/": scrapeTimeout + sendTime, "/-/ready": scrapeTimeout + sendTime, "/debug/pprof/cmdline": 0,
+	} {
+		d := &deadlined{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
+		h.ServeHTTP(d, r)
+		if left := time.Until(d.at); d.at.IsZero() != (want == 0) || want > 0 && (left > want || left < want-3*time.Second) {
+			t.Errorf("%s: %v, want %v", path, left, want)
+		}
+	}
+}
+
+// TestLoggedBytes: of an answer in pieces all count.
+func TestLoggedBytes(t *testing.T) {
+	j := &journal{}
+	c := config(usual(t))
+	c.Log = j.logger()
+	if n := ask(NewHandler(c), "GET", "/").Body.Len(); !contains(j.String(), fmt.Sprintf("bytes=%d ", n)) {
+		t.Errorf("%d bytes, but %s", n, j)
+	}
+}
+
+// TestNotStored: nothing that is said of this moment is for a cache.
+func TestNotStored(t *testing.T) {
+	h := NewHandler(config(t.TempDir()))
+	for _, path := range []string{"/-/ready", "/-/healthy", "/metrics", "/metrics?name[]=x"} {
+		if got := ask(h, "GET", path).Header().Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}

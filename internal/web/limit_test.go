@@ -89,3 +89,32 @@ func TestWaitingIsNotStalling(t *testing.T) {
 		t.Error("who was cut off has given back the place of another")
 	}
 }
+
+// TestTakenIsNotStalled: who has taken all that was sent is waited for by nobody.
+func TestTakenIsNotStalled(t *testing.T) {
+	q := &request{ResponseWriter: httptest.NewRecorder()}
+	if _, err := q.Write([]byte("x")); err != nil || q.since.Load() != 0 {
+		t.Errorf("since %d, %v", q.since.Load(), err)
+	}
+}
+
+// TestLongestStalled: of several who take nothing, the one that does for longest is cut off,
+// and there are never more than may be.
+func TestLongestStalled(t *testing.T) {
+	for range 50 { // maps have no order
+		l := &limit{max: 3, requests: map[*request]bool{}}
+		var all []*request
+		for i := range l.max {
+			q := &request{ResponseWriter: httptest.NewRecorder()}
+			l.enter(q)
+			q.since.Store(time.Now().Add(-time.Duration(10+i) * stallTime).UnixNano())
+			all = append(all, q)
+		}
+		if !l.enter(&request{ResponseWriter: httptest.NewRecorder()}) {
+			t.Fatal("nobody makes room")
+		}
+		if l.requests[all[2]] || !l.requests[all[1]] || !l.requests[all[0]] || len(l.requests) != l.max {
+			t.Fatalf("%d are left, not all that should be", len(l.requests))
+		}
+	}
+}

@@ -3,9 +3,15 @@ package web
 import (
 	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +26,7 @@ func TestTimeoutOf(t *testing.T) {
 	}{
 		// Who does not say, or makes no sense, gets the default.
 		{"", time.Minute},
+		{"0.75", 375 * time.Millisecond},
 		{"soon", time.Minute},
 		{"10s", time.Minute},
 		{"0", time.Minute},
@@ -128,5 +135,63 @@ func TestWritersAreReused(t *testing.T) {
 		if !contains(string(text), `gme_probe_success{probe="mmap"} 1`) {
 			t.Errorf("page %d: %s", i, text)
 		}
+	}
+}
+
+// TestGone: who left is nobody's fault; who is there, and does not read, is one.
+func TestGone(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	full := errors.New("full")
+	for _, tt := range []struct {
+		ctx  context.Context
+		err  error
+		want bool
+	}{
+		{t.Context(), full, false},
+		{t.Context(), fmt.Errorf("write: %w", net.ErrClosed), true},
+		{ended, full, true},
+		{ended, fmt.Errorf("write: %w", os.ErrDeadlineExceeded), false},
+	} {
+		if got := gone(httptest.NewRequest("GET", "/", nil).WithContext(tt.ctx), tt.err); got != tt.want {
+			t.Errorf("%v, %v: %t", tt.ctx.Err(), tt.err, got)
+		}
+	}
+}
+
+// TestPagesAreReleased: also those of the status.
+func TestPagesAreReleased(t *testing.T) {
+	c := config(t.TempDir())
+	var seen *collect.Snapshot
+	scrape, survey := c.Scrape, c.Survey
+	c.Scrape = func(ctx context.Context, s probe.Selection) (*probe.Page, error) {
+		p, err := scrape(ctx, s)
+		seen = p.Snapshot()
+		return p, err
+	}
+	c.Survey = func(ctx context.Context) (*collect.Snapshot, error) {
+		s, err := survey(ctx)
+		seen = s
+		return s, err
+	}
+	h := NewHandler(c)
+	for _, path := range []string{"/metrics", "/api/v1/status/files"} {
+		if ask(h, "GET", path); seen == nil || seen.Layout != nil {
+			t.Errorf("%s: the snapshot is kept", path)
+		}
+	}
+}
+
+// TestCertificateIsLoggedOnce: a bad certificate is one line, and its end is another.
+func TestCertificateIsLoggedOnce(t *testing.T) {
+	j := &journal{}
+	var err error
+	r := &renewed{get: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, err }, log: j.logger()}
+	bad := errors.New("bad")
+	for _, err = range []error{nil, nil, bad, bad, nil, nil} {
+		_, _ = r.certificate(nil)
+	}
+	if got := j.String(); strings.Count(got, "\n") != 2 || !contains(got, "cannot be read") || !contains(got, "can be read again") {
+		t.Error(got)
 	}
 }

@@ -130,3 +130,19 @@ func TestServeStopsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestNotReadyAtTheEnd: who stops says so to whoever still asks.
+func TestNotReadyAtTheEnd(t *testing.T) {
+	s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, NewHandler(config(t.TempDir())), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Serve(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if r := ask(s.handler, "GET", readyPath); r.Code != 503 {
+		t.Errorf("status %d: %s", r.Code, r.Body)
+	}
+}

@@ -19,6 +19,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/probe"
 	"gitlab-metrics-exporter/internal/web/status"
 )
 
@@ -362,6 +363,52 @@ func TestHostileFiles(t *testing.T) {
 		text := ask(h, "GET", status.Path+name+"?limit=1000").Body.Bytes()
 		if !json.Valid(text) || !utf8.Valid(text) {
 			t.Errorf("%s is not JSON: %q", name, text)
+		}
+	}
+}
+
+// TestCompressedNotSent: a small page goes out at the end, and fails there.
+func TestCompressedNotSent(t *testing.T) {
+	h := NewHandler(config(usual(t)))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("not cut off")
+			}
+		}()
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		h.ServeHTTP(deaf{}, r)
+	}()
+	if got := ask(h, "GET", "/api/v1/status/scrapes").Body.String(); !contains(got, `"ok":false,`) {
+		t.Error(got)
+	}
+}
+
+// TestStatusOfLongPath: the end of a path, and of what is wrong with it, is not cut off.
+func TestStatusOfLongPath(t *testing.T) {
+	dirs := []string{filepath.Join(t.TempDir(), strings.Repeat("x", 90), "first"), filepath.Join(t.TempDir(), strings.Repeat("x", 90), "second")}
+	if b := ask(NewHandler(config(dirs[0])), "GET", "/").Body.String(); !contains(b, "no such file or directory") {
+		t.Error("the page does not say why")
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(dirs[0], 0o700))
+	must(os.MkdirAll(dirs[1], 0o700))
+	must(os.WriteFile(filepath.Join(dirs[1], "counter_1-0.db"), []byte("this is no metric file"), 0o600))
+	engine := collect.Config{Dirs: []collect.Directory{{Path: dirs[0]}, {Path: dirs[1]}}}.Engine()
+	probes := probe.New([]string{probe.Mmap}, engine, quiet)
+	c := config("")
+	c.Scrape, c.Survey = probes.ScrapeOnly, probes.Survey
+	h := NewHandler(c)
+	got := ask(h, "GET", "/api/v1/status/files").Body.String() + ask(h, "GET", "/api/v1/status/damage").Body.String()
+	for _, want := range []string{`"` + dirs[0] + `"`, `"` + dirs[1] + `"`, "second/counter_1-0.db"} {
+		if !contains(got, want) {
+			t.Errorf("there is no %s in %s", want, got)
 		}
 	}
 }

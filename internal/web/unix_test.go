@@ -181,3 +181,25 @@ func TestListenUnixAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedTwice: a listener that is closed once more leaves the socket of its successor,
+// whose inode may be that of its own.
+func TestClosedTwice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	first, err := listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second, err := listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	first.Close()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"gitlab-metrics-exporter/internal/cardinality"
 	"gitlab-metrics-exporter/internal/collect"
@@ -81,7 +82,7 @@ func filesOf(s *collect.Snapshot, limit int) Files {
 			process[1] = s.Dirs[f.Dir].Path
 		}
 		if processes[process] == nil {
-			processes[process] = &ProcessFiles{Process: cardinality.Clip(process[0]), Directory: cardinality.Clip(process[1])}
+			processes[process] = &ProcessFiles{Process: cardinality.Clip(process[0]), Directory: valid(process[1])}
 		}
 		processes[process].add(f)
 	}
@@ -95,15 +96,19 @@ func filesOf(s *collect.Snapshot, limit int) Files {
 	return all
 }
 
+// valid returns text of the operator's, or a path, as it can be shown: what tells it from
+// others may stand at its end.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
 func directoriesOf(s *collect.Snapshot) []Directory {
 	all := make([]Directory, len(s.Dirs))
 	for i, dir := range s.Dirs {
-		all[i] = Directory{Path: cardinality.Clip(dir.Path), Labels: map[string]string{}}
+		all[i] = Directory{Path: valid(dir.Path), Labels: map[string]string{}}
 		for _, label := range dir.Labels {
-			all[i].Labels[label.Name] = cardinality.Clip(label.Value)
+			all[i].Labels[label.Name] = valid(label.Value)
 		}
 		if dir.Err != nil {
-			all[i].Error = cardinality.Clip(dir.Err.Error())
+			all[i].Error = valid(dir.Err.Error())
 		}
 	}
 	return all
@@ -163,7 +168,7 @@ func damageOf(s *collect.Snapshot, limit int) Damage {
 			continue
 		}
 		file := DamagedFile{
-			Name: cardinality.Clip(s.Path(f)), Reason: string(f.Damage.Reason), Detail: cardinality.Clip(f.Damage.Detail), Skipped: f.BadKeys,
+			Name: valid(s.Path(f)), Reason: string(f.Damage.Reason), Detail: cardinality.Clip(f.Damage.Detail), Skipped: f.BadKeys,
 		}
 		if f.Damage.Offset >= 0 {
 			file.Offset = new(f.Damage.Offset)

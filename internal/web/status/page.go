@@ -87,7 +87,7 @@ func (s *Status) view(r *http.Request, q query) *view {
 		v.Cardinality = s.cardinality(snapshot, q)
 	})
 	if err != nil {
-		v.Problem = cardinality.Clip(err.Error())
+		v.Problem = valid(err.Error())
 	} else {
 		for _, f := range v.Cardinality.Families {
 			v.MostSeries = max(v.MostSeries, f.Series)

@@ -219,3 +219,22 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestGone: an engine that knew labels of files that are gone does not tell of them.
+func TestGone(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "counter_1-0.db", key(t, "m", "m", "stays", "1"))
+	write(t, dir, "counter_2-0.db", key(t, "m", "m", "goes", "1"))
+	engine := collect.New(dir)
+	for _, want := range []int{2, 1} {
+		snapshot, err := engine.Survey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cardinality.Of(snapshot).Labels; len(got) != want {
+			t.Errorf("%d labels, want %d: %+v", len(got), want, got)
+		}
+		snapshot.Release()
+		_ = os.Remove(filepath.Join(dir, "counter_2-0.db"))
+	}
+}

@@ -190,9 +190,6 @@ func insert(top []*value, v *value) []*value {
 	at, _ := slices.BinarySearchFunc(top, v, func(a, b *value) int {
 		return cmp.Or(cmp.Compare(b.series, a.series), bytes.Compare(a.text, b.text))
 	})
-	if at == topValues {
-		return top
-	}
 	top = slices.Insert(top, at, v)
 	return top[:min(len(top), topValues)]
 }

@@ -99,8 +99,5 @@ func jsonValue(v float64) any {
 }
 
 func formatValue(v float64) string {
-	if math.IsInf(v, 1) {
-		return "+Inf"
-	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }

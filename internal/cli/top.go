@@ -123,7 +123,7 @@ const wide = 60
 func topValues(l cardinality.Label) string {
 	text := ""
 	for i, v := range l.Top {
-		if i > 0 && len(text) > wide {
+		if len(text) > wide {
 			return text + ", ..."
 		}
 		separator := ", "

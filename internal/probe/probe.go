@@ -150,7 +150,7 @@ func (p probe) time(run *scrape) (o outcome) {
 	start := time.Now()
 	defer func() {
 		if cause := recover(); cause != nil {
-			o.part, o.err = part{}, fmt.Errorf("panic: %v", cause)
+			o.err = fmt.Errorf("panic: %v", cause)
 		}
 		o.seconds, o.done = time.Since(start).Seconds(), true
 	}()

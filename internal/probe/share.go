@@ -122,7 +122,7 @@ func (s *share) take(b *batch) (*collect.Snapshot, error) {
 func (s *share) try(ctx context.Context) (snapshot *collect.Snapshot, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			snapshot, err = nil, fmt.Errorf("panic: %v", cause)
+			err = fmt.Errorf("panic: %v", cause)
 		}
 	}()
 	return s.collect(ctx)

@@ -246,7 +246,7 @@ func negotiate(headers []string) (c *coding, ok bool) {
 	if plain > best {
 		return nil, true
 	}
-	return c, c != nil || !named || plain > 0
+	return c, c != nil || !named
 }
 
 // weigh returns the weight that each coding is named with; 0 if it makes no
@@ -260,7 +260,7 @@ func weigh(headers []string) map[string]float64 {
 			if name == "x-gzip" {
 				name = "gzip" // as it was called once
 			}
-			if _, again := weights[name]; !again && name != "" {
+			if _, again := weights[name]; !again {
 				weights[name] = weight(parameters)
 			}
 		}

@@ -95,7 +95,9 @@ RSpec.describe MetricsServer::Installer do
   end
 
   it 'does not overwrite this gem, wherever it is run' do
-    checkout = described_class::Checkout.new(File.expand_path('../../..', __dir__), command('git'))
+    root = File.expand_path('../../..', __dir__)
+    skip 'this is no checkout' unless File.exist?("#{root}/.git")
+    checkout = described_class::Checkout.new(root, command('git'))
     Dir.chdir(tmp) { expect { checkout.check }.to raise_error(MetricsServer::InstallError, /of this gem/) }
   end
 end

@@ -14,13 +14,19 @@ import (
 	"gitlab-metrics-exporter/internal/series"
 )
 
+// imageOfOne returns a file with one series.
+func imageOfOne() []byte {
+	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), []byte(`["m","m",[],[]]`), 1)
+	clientmmap.AppendHeader(image[:0], int64(len(image)))
+	return image
+}
+
 // disagreeing returns an engine for a directory whose two files disagree, and the path of
 // one of them.
 func disagreeing(t *testing.T) (e *Engine, gauge string) {
 	t.Helper()
 	dir := t.TempDir()
-	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), []byte(`["m","m",[],[]]`), 1)
-	clientmmap.AppendHeader(image[:0], int64(len(image)))
+	image := imageOfOne()
 	gauge = filepath.Join(dir, "gauge_livesum_2-0.db")
 	for _, path := range []string{filepath.Join(dir, "counter_1-0.db"), gauge} {
 		if err := os.WriteFile(path, image, 0o600); err != nil {
@@ -31,23 +37,27 @@ func disagreeing(t *testing.T) (e *Engine, gauge string) {
 }
 
 // TestGoneBetweenPasses: a file that disagreed with others is forgotten, also if it goes
-// after the pass that found that out.
+// after the pass that found that out, however many follow.
 func TestGoneBetweenPasses(t *testing.T) {
-	e, gauge := disagreeing(t)
-	if err := e.list(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	e.pass(t.Context()).snapshot.Release()
-	if err := os.Remove(gauge); err != nil {
-		t.Fatal(err)
-	}
-	e.pass(t.Context()).snapshot.Release()
-	s, err := e.Collect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if families := s.Layout.Families; len(s.Layout.Conflicts) != 0 || len(families) != 1 || families[0].Type != discover.Counter {
-		t.Errorf("conflicts %q, families %+v", s.Layout.Conflicts, families)
+	for more := range 2 {
+		e, gauge := disagreeing(t)
+		if err := e.list(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e.pass(t.Context()).snapshot.Release()
+		if err := os.Remove(gauge); err != nil {
+			t.Fatal(err)
+		}
+		for range 1 + more {
+			e.pass(t.Context()).snapshot.Release()
+		}
+		s, err := e.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if families := s.Layout.Families; len(s.Layout.Conflicts) != 0 || len(families) != 1 || families[0].Type != discover.Counter {
+			t.Errorf("%d passes more: conflicts %q, families %+v", more, s.Layout.Conflicts, families)
+		}
 	}
 }
 
@@ -94,32 +104,10 @@ func TestLearnsAnewOnce(t *testing.T) {
 	}
 }
 
-// TestGoneBeforeLaterPass: the same if another pass comes in between.
-func TestGoneBeforeLaterPass(t *testing.T) {
-	e, gauge := disagreeing(t)
-	if err := e.list(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	e.pass(t.Context()).snapshot.Release()
-	if err := os.Remove(gauge); err != nil {
-		t.Fatal(err)
-	}
-	e.pass(t.Context()).snapshot.Release()
-	e.pass(t.Context()).snapshot.Release()
-	s, err := e.Collect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if families := s.Layout.Families; len(s.Layout.Conflicts) != 0 || len(families) != 1 {
-		t.Errorf("conflicts %q, families %+v", s.Layout.Conflicts, families)
-	}
-}
-
 // TestLearnsAnewOnceForMetadata: metadata that cannot be read are no reason, time and again.
 func TestLearnsAnewOnceForMetadata(t *testing.T) {
 	dir := t.TempDir()
-	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), []byte(`["m","m",[],[]]`), 1)
-	clientmmap.AppendHeader(image[:0], int64(len(image)))
+	image := imageOfOne()
 	for name, content := range map[string][]byte{"counter_1-0.db": image, "metric_m___1.bin": nil, directfilestore.MetadataName: []byte("{")} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)

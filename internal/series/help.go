@@ -11,7 +11,7 @@ func (t *Table) explain(sample uint32, from *Source) {
 	}
 	before, known := t.helps[sample]
 	if known && help != before {
-		t.tornHelps++
+		t.differed++
 	}
 	if !known || help < before {
 		t.helps[sample] = help

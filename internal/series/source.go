@@ -66,7 +66,7 @@ func (t *Table) Source(o Origin) *Source {
 	if int(s.space) == len(t.ofKey) {
 		t.ofKey = append(t.ofKey, new(list[atomic.Uint32]))
 		if of.saying != "" {
-			t.tornSaid++
+			t.differed++
 		}
 	}
 	if o.File.PerProcess {

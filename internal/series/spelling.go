@@ -58,7 +58,7 @@ func (s *spellings) add(name, raw string) {
 // Torn returns how many names there are that several names in files are spelled
 // as, and how often help texts, or what origins say, differed. It never shrinks.
 func (t *Table) Torn() int {
-	return t.sampleNames.torn + t.labelNames.torn + t.tornHelps + t.tornSaid
+	return t.sampleNames.torn + t.labelNames.torn + t.differed
 }
 
 // rawNames returns the names in the files, nil if they are all classic. A

@@ -72,14 +72,13 @@ type Table struct {
 	lineNo  index      // number = ID
 	records list[record]
 
-	helps     map[uint32]string // by sample
-	tornHelps int               // how often a sample's was another than before
-	tornSaid  int               // how often origins said something else of a metric than was said first
-	totals    []total           // that were ever implied; number 0 is none
-	totalNo   map[ID]uint32
-	owns      bool        // some series count on their own
-	rivals    []rivals    // all that there ever were
-	hidden    map[ID]bool // series that are there, but not on a page, of the last layout
+	helps    map[uint32]string // by sample
+	differed int               // how often a sample's help was another than before, or what an origin says of a metric
+	totals   []total           // that were ever implied; number 0 is none
+	totalNo  map[ID]uint32
+	owns     bool        // some series count on their own
+	rivals   []rivals    // all that there ever were
+	hidden   map[ID]bool // series that are there, but not on a page, of the last layout
 
 	sampleNames, labelNames spellings
 

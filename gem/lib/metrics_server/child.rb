@@ -64,8 +64,7 @@ module MetricsServer
       @pid = pid
       @reaper = Process.detach(pid)
     rescue ThreadError # there can be no more threads, and without one nobody would own the process
-      signal(:KILL)
-      reap
+      put_down
       raise
     end
 
@@ -96,15 +95,17 @@ module MetricsServer
     private
 
     def signal(name)
-      Process.kill(name, -pid) if @reaper.nil? || alive?
+      Process.kill(name, -pid) if alive?
     rescue SystemCallError
       nil # gone in this moment
     end
 
-    def reap
+    # Without a reaper.
+    def put_down
+      Process.kill(:KILL, -pid)
       Process.wait(pid)
     rescue SystemCallError
-      nil # somebody else did
+      nil # somebody else reaped it
     end
   end
 end

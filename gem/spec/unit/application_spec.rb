@@ -288,6 +288,20 @@ RSpec.describe MetricsServer::Application do
       expect(log.string).to match(/WARN.* has set multiprocess_files_dir .* to #{tmp}, but .* into #{puma_dir},/)
     end
 
+    it 'has workers say that the application has the client write elsewhere' do
+      application.prepare('puma')
+      client.multiprocess_files_dir = tmp
+      application.worker_started(0)
+      expect(log.string).to match(/has set multiprocess_files_dir/)
+    end
+
+    it 'says nothing of a directory that is gone' do
+      application.prepare('puma')
+      FileUtils.rm_r(puma_dir)
+      application.check_client
+      expect(log.string).to eq('')
+    end
+
     it 'says once that metrics_dir was set too late' do
       application.prepare('puma')
       config.metrics_dir = "#{tmp}/late"
@@ -372,26 +386,6 @@ RSpec.describe MetricsServer::Application do
   ensure
     Process.kill(:KILL, worker)
     Process.wait(worker)
-  end
-
-  describe 'what it says' do
-    let(:log) { StringIO.new }
-
-    before { config.logger = Logger.new(log) }
-
-    it 'has workers say that the application has the client write elsewhere' do
-      application.prepare('puma')
-      client.multiprocess_files_dir = tmp
-      application.worker_started(0)
-      expect(log.string).to match(/has set multiprocess_files_dir/)
-    end
-
-    it 'says nothing of a directory that is gone' do
-      application.prepare('puma')
-      FileUtils.rm_r(puma_dir)
-      application.check_client
-      expect(log.string).to eq('')
-    end
   end
 
   it 'can be prepared once its directory can be made' do

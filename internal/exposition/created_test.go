@@ -59,23 +59,13 @@ func TestCreated(t *testing.T) {
 
 // TestCreatedIsOldest: a counter began when the oldest of its files did.
 func TestCreatedIsOldest(t *testing.T) {
-	requireBirths(t)
-	dir := directory(t, map[string][]entry{"counter_1-0.db": {{`["both_total","both_total",[],[]]`, 1}, {`["old_total","old_total",[],[]]`, 1}}})
-	time.Sleep(20 * time.Millisecond) // births have the resolution of the kernel's clock
-	for name, content := range map[string][]entry{"counter_2-0.db": {{`["both_total","both_total",[],[]]`, 2}, {`["young_total","young_total",[],[]]`, 2}}} {
-		young := directory(t, map[string][]entry{name: content})
-		if err := os.Rename(filepath.Join(young, name), filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	families, err := decode(pageIn(t, collected(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}, Births: true}), exposition.Protobuf))
+	s := aged(t, map[string][]entry{"counter_1-0.db": {{`["both_total","both_total",[],[]]`, 1}, {`["old_total","old_total",[],[]]`, 1}}},
+		map[string][]entry{"counter_2-0.db": {{`["both_total","both_total",[],[]]`, 2}, {`["young_total","young_total",[],[]]`, 2}}})
+	families, err := decode(pageIn(t, s, exposition.Protobuf))
 	if err != nil {
 		t.Fatal(err)
 	}
-	created := map[string]time.Time{}
-	for _, family := range families {
-		created[family.GetName()] = takeCreated(family.Metric[0]).AsTime()
-	}
+	created := takeFirst(families)
 	if !created["both_total"].Equal(created["old_total"]) || !created["young_total"].After(created["old_total"]) {
 		t.Errorf("created: %v", created)
 	}
@@ -84,23 +74,14 @@ func TestCreatedIsOldest(t *testing.T) {
 // TestCreatedOfTypes: times of creation are what expfmt writes, of each type, with labels;
 // that of a histogram is when the oldest file with a part of it began.
 func TestCreatedOfTypes(t *testing.T) {
-	requireBirths(t)
-	dir := directory(t, map[string][]entry{
+	s := aged(t, map[string][]entry{
 		"counter_1-0.db":   {{`["m_total","m_total",["a"],["x"]]`, 1}, {`["m_total","m_total",["a"],["y"]]`, 1}, {`["old_total","old_total",[],[]]`, 1}},
 		"histogram_1-0.db": {{`["h","h_bucket",["a","le"],["x","+Inf"]]`, 1}, {`["h","h_sum",["a"],["x"]]`, 1}, {`["h","h_count",["a"],["x"]]`, 1}},
 		"summary_1-0.db":   {{`["s","s_sum",["a"],["x"]]`, 1}, {`["s","s_count",["a"],["x"]]`, 1}},
-	})
-	time.Sleep(20 * time.Millisecond) // births have the resolution of the kernel's clock
-	young := directory(t, map[string][]entry{
+	}, map[string][]entry{
 		"counter_2-0.db":   {{`["young_total","young_total",[],[]]`, 1}},
 		"histogram_2-0.db": {{`["h","h_bucket",["a","le"],["x","0.5"]]`, 1}},
 	})
-	for _, name := range []string{"counter_2-0.db", "histogram_2-0.db"} {
-		if err := os.Rename(filepath.Join(young, name), filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := collected(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}, Births: true})
 	families, err := decode(pageIn(t, s, exposition.Protobuf))
 	if err != nil {
 		t.Fatal(err)
@@ -112,13 +93,34 @@ func TestCreatedOfTypes(t *testing.T) {
 	if n := strings.Count(page, "_created{"); n != 4 {
 		t.Errorf("%d times with labels, want 4:\n%s", n, page)
 	}
+	created := takeFirst(families)
+	if !created["young_total"].After(created["h"]) || created["h"].Sub(created["old_total"]).Abs() >= created["young_total"].Sub(created["h"]) {
+		t.Errorf("created: %v", created)
+	}
+}
+
+// aged collects files of which some are younger than the others, with births.
+func aged(t *testing.T, old, young map[string][]entry) *collect.Snapshot {
+	t.Helper()
+	requireBirths(t)
+	dir := directory(t, old)
+	time.Sleep(20 * time.Millisecond) // births have the resolution of the kernel's clock
+	from := directory(t, young)
+	for name := range young {
+		if err := os.Rename(filepath.Join(from, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return collected(t, collect.Config{Dirs: []collect.Directory{{Path: dir}}, Births: true})
+}
+
+// takeFirst is takeCreated of the first metric of each family, by name.
+func takeFirst(families []*dto.MetricFamily) map[string]time.Time {
 	created := map[string]time.Time{}
 	for _, family := range families {
 		created[family.GetName()] = takeCreated(family.Metric[0]).AsTime()
 	}
-	if !created["young_total"].After(created["h"]) || created["h"].Sub(created["old_total"]).Abs() >= created["young_total"].Sub(created["h"]) {
-		t.Errorf("created: %v", created)
-	}
+	return created
 }
 
 // requireBirths skips the test where the file system keeps no births.

@@ -276,10 +276,7 @@ func TestAbortIsNoBug(t *testing.T) {
 	j := &journal{}
 	c := config(usual(t))
 	c.Log = j.logger()
-	func() {
-		defer func() { _ = recover() }()
-		NewHandler(c).ServeHTTP(deaf{}, httptest.NewRequest("GET", "/metrics", nil))
-	}()
+	askDeaf(t, NewHandler(c))
 	if contains(j.String(), "bug") {
 		t.Error(j)
 	}
@@ -306,9 +303,7 @@ func TestWriteDeadlines(t *testing.T) {
 		"/metrics": 10*time.Second - timeoutMargin + sendTime, "/": scrapeTimeout + sendTime, "/-/ready": scrapeTimeout + sendTime, "/debug/pprof/cmdline": 0,
 	} {
 		d := &deadlined{ResponseRecorder: httptest.NewRecorder()}
-		r := httptest.NewRequest("GET", path, nil)
-		r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
-		h.ServeHTTP(d, r)
+		h.ServeHTTP(d, asking("GET", path, "X-Prometheus-Scrape-Timeout-Seconds", "10"))
 		if left := time.Until(d.at); d.at.IsZero() != (want == 0) || want > 0 && (left > want || left < want-3*time.Second) {
 			t.Errorf("%s: %v, want %v", path, left, want)
 		}

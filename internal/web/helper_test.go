@@ -61,13 +61,17 @@ func config(dir string) Config {
 
 // ask sends a request to a handler; header is name and value in turn.
 func ask(h http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
-	request := httptest.NewRequest(method, path, nil)
-	for i := 0; i < len(header); i += 2 {
-		request.Header.Add(header[i], header[i+1])
-	}
 	recorder := httptest.NewRecorder()
-	h.ServeHTTP(recorder, request)
+	h.ServeHTTP(recorder, asking(method, path, header...))
 	return recorder
+}
+
+func asking(method, path string, header ...string) *http.Request {
+	r := httptest.NewRequest(method, path, nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
 }
 
 // fetch gets a URL and returns its status and body.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -210,14 +209,7 @@ func TestFailedScrapes(t *testing.T) {
 		t.Errorf("without a directory: %s", got)
 	}
 	h = NewHandler(config(usual(t)))
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("a page that cannot be sent is not cut off")
-			}
-		}()
-		h.ServeHTTP(deaf{}, httptest.NewRequest("GET", "/metrics", nil))
-	}()
+	askDeaf(t, h)
 	if got := ask(h, "GET", "/api/v1/status/scrapes").Body.String(); !contains(got, `"bytes":0,"series":4,"ok":false,`) {
 		t.Errorf("not sent: %s", got)
 	}
@@ -229,6 +221,18 @@ type deaf struct{}
 func (deaf) Header() http.Header       { return http.Header{} }
 func (deaf) WriteHeader(int)           {}
 func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// askDeaf asks for the page and does not take it: it has to be cut off. The header is as
+// for ask.
+func askDeaf(t *testing.T, h http.Handler, header ...string) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Error("a page that cannot be sent is not cut off")
+		}
+	}()
+	h.ServeHTTP(deaf{}, asking("GET", "/metrics", header...))
+}
 
 // TestStatusIsLimited: what costs a scrape counts as one, the rest does not.
 func TestStatusIsLimited(t *testing.T) {
@@ -370,16 +374,7 @@ func TestHostileFiles(t *testing.T) {
 // TestCompressedNotSent: a small page goes out at the end, and fails there.
 func TestCompressedNotSent(t *testing.T) {
 	h := NewHandler(config(usual(t)))
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("not cut off")
-			}
-		}()
-		r := httptest.NewRequest("GET", "/metrics", nil)
-		r.Header.Set("Accept-Encoding", "gzip")
-		h.ServeHTTP(deaf{}, r)
-	}()
+	askDeaf(t, h, "Accept-Encoding", "gzip")
 	if got := ask(h, "GET", "/api/v1/status/scrapes").Body.String(); !contains(got, `"ok":false,`) {
 		t.Error(got)
 	}

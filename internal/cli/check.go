@@ -21,7 +21,8 @@ and used bytes, the number of entries that a page shows of them, and their state
 the place, and then which metrics files disagree about: those are no damage, but cannot be shown as they were declared.
 A file is dead if it has live gauges that do not count, because their process is dead.
 
-Exit status: 0 if all is well, 1 if anything is damaged, or a directory cannot be read or is named twice.`)
+Exit status: 0 if all is well, 1 if anything is damaged, also what the application says of a DirectFileStore in
+metrics.metadata.json, or a directory cannot be read or is named twice.`)
 	r := readingOf(command)
 	return command.FullCommand(), func() error { return check(r, t) }
 }
@@ -63,17 +64,20 @@ func check(r *reading, t terminal) error {
 		fmt.Fprintf(t.out, ", %d families that files disagree about", n)
 	}
 	fmt.Fprintln(t.out)
-	if len(damaged) > 0 || slices.ContainsFunc(snapshot.Dirs, func(d collect.Dir) bool { return d.Err != nil }) {
+	if len(damaged) > 0 || slices.ContainsFunc(snapshot.Dirs, func(d collect.Dir) bool { return d.Err != nil || d.MetadataErr != nil }) {
 		return errDamaged
 	}
 	return nil
 }
 
-// printDirs names the directories that cannot be read.
+// printDirs names the directories that cannot be read, or whose metadata cannot.
 func printDirs(out io.Writer, s *collect.Snapshot) {
 	for _, dir := range s.Dirs {
 		if dir.Err != nil {
 			fmt.Fprintf(out, "\n%s: %v\n", printable(dir.Path), dir.Err)
+		}
+		if dir.MetadataErr != nil {
+			fmt.Fprintf(out, "\nmetadata of metrics: %v\n", dir.MetadataErr)
 		}
 	}
 }

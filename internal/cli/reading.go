@@ -91,12 +91,15 @@ func (r *reading) config() (collect.Config, error) {
 	return c, nil
 }
 
-// warnOfDamage names the directories that cannot be read, and the files that are
-// damaged.
+// warnOfDamage names the directories that cannot be read, or whose metadata cannot,
+// and the files that are damaged.
 func warnOfDamage(t terminal, snapshot *collect.Snapshot) {
 	for _, dir := range snapshot.Dirs {
 		if dir.Err != nil {
 			fmt.Fprintf(t.err, "%s: warning: %v\n", Name, dir.Err)
+		}
+		if dir.MetadataErr != nil {
+			fmt.Fprintf(t.err, "%s: warning: metadata of metrics: %v\n", Name, dir.MetadataErr)
 		}
 	}
 	for _, f := range snapshot.Files {

@@ -36,7 +36,7 @@ type reading struct {
 // directories themselves.
 func (r *reading) flags(c *kingpin.CmdClause) {
 	r.formatFlag(c)
-	c.Flag("mmap.metadata", "File that says what the metrics of a DirectFileStore are, in place of "+directfilestore.MetadataName+" beside its files.").
+	c.Flag("mmap.metadata", "File that says what the metrics of a DirectFileStore are; wins over "+directfilestore.MetadataName+" beside its files.").
 		Envar(metadataVariable).PlaceHolder("FILE").StringVar(&r.metadata)
 	c.Flag("mmap.liveness", "Whether Python's gauges in the modes live... stop counting when their process is dead: off; on; auto, where it is proved "+
 		"that names of files have process ids of our own pid namespace.").

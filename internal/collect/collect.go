@@ -49,10 +49,10 @@ func (e *UnreadableError) Unwrap() []error { return e.Errs }
 // be called concurrently; collections then follow each other.
 type Engine struct {
 	Config
-	busy chan struct{}  // holds one token while a collection runs
-	free chan *Snapshot // released, to be used again
+	busy chan struct{} // holds one token while a collection runs
 
 	// The rest belongs to the collection that runs.
+	free     chan *Snapshot // released, to be used again
 	table    *series.Table
 	unmix    bool        // a file is gone that disagreed with others: learn anew
 	memory   mergeMemory // is kept for its memory alone
@@ -109,10 +109,6 @@ func (c Config) Engine() *Engine {
 	e := &Engine{
 		Config: c,
 		busy:   make(chan struct{}, 1),
-		free:   make(chan *Snapshot, 2),
-	}
-	for range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
-		e.scanners = append(e.scanners, &scanner{window: newWindow()})
 	}
 	for _, dir := range c.Dirs {
 		e.sources = append(e.sources, newSource(dir))
@@ -197,9 +193,15 @@ func (e *Engine) muchGone() bool {
 	return gone > keepGone && gone > e.table.Live()/2 || e.table.Lost() && e.table.Bulk() > keepBulk
 }
 
-// reset forgets everything that was learnt.
+// reset forgets everything that was learnt, and with it the memory that it took to read
+// and merge all that.
 func (e *Engine) reset() {
 	e.table, e.unmix = series.NewTable(), false
+	e.free = make(chan *Snapshot, 2)
+	e.scanners = nil
+	for range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
+		e.scanners = append(e.scanners, &scanner{window: newWindow()})
+	}
 	e.memory = mergeMemory{first: map[series.ID]discover.Rule{}, latest: map[series.ID]float64{}}
 	for _, s := range e.sources {
 		s.files = map[string]*file{}

@@ -98,6 +98,9 @@ func (c *collection) run(ctx context.Context, scanners []*scanner) {
 		wait.Go(func() { s.work(ctx) })
 	}
 	wait.Wait()
+	for _, s := range scanners {
+		s.collection = nil // which has the table, and the next may need fewer scanners
+	}
 }
 
 // work scans files until there is none left, a batch at a time, and merges each

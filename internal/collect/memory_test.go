@@ -90,6 +90,36 @@ func TestMemoryFollows(t *testing.T) {
 	}
 }
 
+// TestMemoryIsGivenBack: when most of a directory is gone, so is the memory that it took,
+// all of it: what was learnt, and what it was read and merged with.
+func TestMemoryIsGivenBack(t *testing.T) {
+	dir := inDir(t, map[string][]byte{two: healthy})
+	e := collect.New(dir)
+	scrape := func() {
+		s, err := e.Collect(t.Context())
+		must(t, err)
+		s.Release()
+	}
+	scrape()
+	before := heap()
+	much := clientmmap.AppendHeader(nil, 0)
+	for i := range 100_000 {
+		much = clientmmap.AppendEntry(much, fmt.Appendf(nil, `["m","m",["l"],["%d"]]`, i), 1)
+	}
+	rewrite(t, filepath.Join(dir, one), withUsed(much, uint32(len(much))))
+	much = nil
+	for range 10 { // so that every scanner has met it
+		scrape()
+	}
+	must(t, os.Remove(filepath.Join(dir, one)))
+	scrape()
+	scrape() // what the last one found to be gone is forgotten now
+	if now := heap(); now > before+1<<20 {
+		t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+	}
+	scrape()
+}
+
 // TestHugeKeyIsLetGo: the room that a huge key was read into goes with it.
 func TestHugeKeyIsLetGo(t *testing.T) {
 	dir := inDir(t, map[string][]byte{two: healthy})

@@ -106,7 +106,7 @@ func (c *collection) run(ctx context.Context, scanners []*scanner) {
 // work scans files until there is none left, a batch at a time, and merges each
 // batch when its turn has come.
 func (s *scanner) work(ctx context.Context) {
-	defer s.window.shrink()
+	defer s.shrink()
 	for {
 		from, to := s.take()
 		if from == to {

@@ -120,22 +120,39 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	scrape()
 }
 
-// TestHugeKeyIsLetGo: the room that a huge key was read into goes with it.
+// TestHugeKeyIsLetGo: the room that a huge key was read into, and unescaped, goes with it.
+// All of them are bad ones: nothing of them is kept.
 func TestHugeKeyIsLetGo(t *testing.T) {
-	dir := inDir(t, map[string][]byte{two: healthy})
-	e := collect.New(dir)
-	look(t, e)
-	before := heap()
-	rewrite(t, filepath.Join(dir, one), image(entry{strings.Repeat("x", 8<<20), 1})) // a bad one: nothing of it is kept
-	look(t, e)
-	must(t, os.Remove(filepath.Join(dir, one)))
-	for range 10 {
-		look(t, e)
+	huge := strings.Repeat("x", 4<<20)
+	tests := map[string]struct {
+		name  string
+		image []byte
+	}{
+		"no JSON":          {one, image(entry{huge, 1})},
+		"with an escape":   {one, image(entry{`["m","m",["l"],["\n` + huge + `"],1]`, 1})},
+		"without":          {one, image(entry{`["m","m",["l"],["` + huge + `"],1]`, 1})},
+		"no query":         {"metric_m___1.bin", storeImage(stampedEntry{huge, 1, 1})},
+		"query with a +":   {"metric_m___1.bin", storeImage(stampedEntry{"l=+" + huge + "%zz", 1, 1})},
+		"query without it": {"metric_m___1.bin", storeImage(stampedEntry{"l=" + huge + "&m", 1, 1})},
 	}
-	if now := heap(); now > before+1<<20 {
-		t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := inDir(t, map[string][]byte{two: healthy})
+			e := collect.New(dir)
+			look(t, e)
+			before := heap()
+			rewrite(t, filepath.Join(dir, tt.name), tt.image)
+			look(t, e)
+			must(t, os.Remove(filepath.Join(dir, tt.name)))
+			for range 10 {
+				look(t, e)
+			}
+			if now := heap(); now > before+1<<20 {
+				t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+			}
+			look(t, e)
+		})
 	}
-	look(t, e)
 }
 
 // descriptors returns how many descriptors the process has open.

@@ -28,6 +28,14 @@ type scanner struct {
 	key    []byte            // reused
 }
 
+// shrink lets the memory for a huge key go.
+func (s *scanner) shrink() {
+	s.window.shrink()
+	if cap(s.key) > windowSize {
+		s.key = nil
+	}
+}
+
 // found is what was found in a file.
 type found struct{ values, stamps, spare []float64 }
 

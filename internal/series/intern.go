@@ -15,7 +15,11 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (id ID, fresh 
 	key, hash := t.keys.find(raw, from.last)
 	id = t.find(key, from)
 	if fresh = id == None; fresh {
-		if id, err = t.learn(raw, from, parse); err != nil {
+		id, err = t.learn(raw, from, parse)
+		if len(raw) >= bulky {
+			t.key, t.text = format.Key{}, nil // they may be as huge, and have parts of raw
+		}
+		if err != nil {
 			return None, true, err
 		}
 		if key == 0 {

@@ -539,6 +539,34 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
+// TestSpellingsOfOwnCounts: a bucket that counts only what is in no smaller one, and that two
+// processes spell differently, has what is in both, once.
+func TestSpellingsOfOwnCounts(t *testing.T) {
+	bucket := func(le string, count float64) entry {
+		return entry{fmt.Sprintf(`["h", "h_bucket", {"le": "%s"}, "H"]`, le), count}
+	}
+	sum := entry{`["h", "h_sum", {}, "H"]`, 1}
+	s := snapshot(t, map[string][]entry{
+		"histogram_1.db": {sum, bucket("0.5", 4), bucket("1e+10", 5), bucket("+Inf", 1)},
+		"histogram_2.db": {sum, bucket("0.5", 4), bucket("1e+010", 3), bucket("+Inf", 1)},
+	})
+	want := "# HELP h H\n# TYPE h histogram\nh_bucket{le=\"0.5\"} 8\nh_bucket{le=\"1e+10\"} 16\nh_bucket{le=\"+Inf\"} 18\nh_sum 2.0\nh_count 18\n# EOF\n"
+	if diff := cmp.Diff(want, string(pageIn(t, s, exposition.OpenMetrics))); diff != "" {
+		t.Errorf("OpenMetrics: -want +got\n%s", diff)
+	}
+	families, err := decode(pageIn(t, s, exposition.Protobuf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counts []uint64
+	for _, b := range families[0].Metric[0].Histogram.Bucket {
+		counts = append(counts, b.GetCumulativeCount())
+	}
+	if diff := cmp.Diff([]uint64{8, 16, 18}, counts); diff != "" {
+		t.Errorf("protobuf: -want +got\n%s", diff)
+	}
+}
+
 // TestHelp: help texts are escaped as each format wants it.
 func TestHelp(t *testing.T) {
 	s := snapshot(t, map[string][]entry{"counter_1.db": {{`["m", "m_total", {}, "a\n\\\"b"]`, 1}}})

@@ -39,7 +39,8 @@ type set struct {
 
 // A point is a bucket or a quantile. Bounds that are spelled differently but
 // are the same number are one point: its values are added, as they would have
-// been if the files had spelled it alike.
+// been if the files had spelled it alike; but of buckets that were added up the
+// last has what is in the others already.
 type point struct {
 	number
 	count float64
@@ -90,7 +91,7 @@ func (c *sets) cut(s *collect.Snapshot, f *family, ids []series.ID) {
 		case countSuffix:
 			set.count, set.hasCount = s.Value(id), true
 		default:
-			set.add(c.numbers.of(bound), s.Value(id))
+			set.add(c.numbers.of(bound), s.Value(id), s.Layout.OwnCounts(id))
 		}
 	}
 }
@@ -119,9 +120,14 @@ func (c *sets) at(rest []byte) *set {
 	return fresh
 }
 
-func (s *set) add(bound number, value float64) {
+// add adds a value to the point of its bound; addedUp says that it has those of all
+// before in it.
+func (s *set) add(bound number, value float64, addedUp bool) {
 	if last := len(s.points) - 1; last >= 0 && s.points[last].value == bound.value {
-		s.points[last].count += value
+		if !addedUp {
+			value += s.points[last].count
+		}
+		s.points[last].count = value
 		return
 	}
 	s.points = append(s.points, point{bound, value})

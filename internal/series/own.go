@@ -188,3 +188,7 @@ func (l *Layout) Accumulate(values []float64) {
 		values[step.bucket] = values[step.count]
 	}
 }
+
+// OwnCounts reports whether entries that name the series count on their own: its value
+// is one that Accumulate found.
+func (l *Layout) OwnCounts(id ID) bool { return l.line(id).own }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"gitlab-metrics-exporter/internal/cardinality"
 )
 
 // A Selection says what of a page is wanted. The zero value wants everything.
@@ -19,16 +21,21 @@ type Selection struct {
 type UnknownError struct {
 	What  string   // "probe" or "metric"
 	Names []string // that are unknown
-	Known []string // in order
+	Known []string // of metrics, the application's before ours
 }
 
 // mostKnown is how many known names an UnknownError's text lists.
 const mostKnown = 100
 
 func (e *UnknownError) Error() string {
-	known, more := e.Known, ""
-	if len(known) > mostKnown {
-		known, more = known[:mostKnown], fmt.Sprintf(" and %d more", len(e.Known)-mostKnown)
+	first, left := cardinality.Head(e.Known, mostKnown)
+	var known []string
+	for _, name := range first {
+		known = append(known, cardinality.Clip(name)) // which is a file's to choose, and may be megabytes
+	}
+	more := ""
+	if left > 0 {
+		more = fmt.Sprintf(" and %d more", left)
 	}
 	return fmt.Sprintf("unknown %s %q; known are %s%s", e.What, e.Names, strings.Join(known, ", "), more)
 }

@@ -2,12 +2,15 @@ package web
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/fleet"
+	"gitlab-metrics-exporter/internal/format/clientmmap"
 	"gitlab-metrics-exporter/internal/probe"
 )
 
@@ -66,6 +69,27 @@ func TestSelectionOfFailure(t *testing.T) {
 	c.Scrape = probe.New(probe.Known, collect.New(t.TempDir()+"/missing"), quiet).ScrapeOnly
 	if r := ask(NewHandler(c), "GET", "/metrics?name[]=app_total"); r.Code != http.StatusOK || r.Body.Len() != 0 {
 		t.Errorf("status %d: %s", r.Code, r.Body)
+	}
+}
+
+// TestSelectionBesideHugeNames: whoever misspells a name is not told names of megabytes.
+func TestSelectionBesideHugeNames(t *testing.T) {
+	dir := t.TempDir()
+	name := strings.Repeat("x", 1<<20)
+	key, err := clientmmap.AppendKey(nil, name, name, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), key, 1)
+	clientmmap.AppendHeader(image[:0], int64(len(image)))
+	if err := os.WriteFile(filepath.Join(dir, "counter_1-0.db"), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config(dir)
+	c.Scrape = probe.New(probe.Known, collect.New(dir), quiet).ScrapeOnly
+	r := ask(NewHandler(c), "GET", "/metrics?name[]=nonsense")
+	if text := r.Body.String(); r.Code != http.StatusBadRequest || len(text) > 10_000 || !contains(text, "known are xxx") {
+		t.Errorf("status %d: %d bytes, %.100q ...", r.Code, len(text), text)
 	}
 }
 

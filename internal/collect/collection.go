@@ -125,6 +125,9 @@ func (s *scanner) scanAndMerge(ctx context.Context, from, to int) (end int) {
 	s.await(from)
 	for i, f := range s.files[from:end] {
 		s.merge(f, s.found[i].values, s.found[i].stamps)
+		if i > 0 && cap(s.found[i].values) > 2*batchEntries {
+			s.found[i] = found{} // of a file that is large after all
+		}
 	}
 	s.yield(end)
 	return end
@@ -156,14 +159,15 @@ const (
 	batchEntries = 4096
 )
 
-// take returns the next files to scan: several that are small, or seem to be, or one.
+// take returns the next files to scan: several that are small, or seem to be, or one. A
+// large one is always the first, so that of all in a batch one alone needs much room.
 func (c *collection) take() (from, to int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from = c.next
 	for entries := 0; c.next < len(c.files) && c.next < from+batchFiles && entries < batchEntries; c.next++ {
-		n, ok := c.expected(c.files[c.next])
-		if !ok && c.next > from {
+		n := c.expected(c.files[c.next])
+		if n >= batchEntries && c.next > from {
 			break
 		}
 		entries += n
@@ -172,15 +176,15 @@ func (c *collection) take() (from, to int) {
 }
 
 // expected returns how many entries a file has: as many as are known, or else, about, as
-// the file of its kind has that was merged last. It is false if there is none.
-func (c *collection) expected(f *file) (entries int, ok bool) {
+// the file of its kind has that was merged last. If there is none it may be large.
+func (c *collection) expected(f *file) int {
 	switch {
 	case f.column.n > 0:
-		return f.column.n, true
+		return f.column.n
 	case c.merged != nil && c.merged.sameKind(f):
-		return c.merged.column.n, true
+		return c.merged.column.n
 	}
-	return batchEntries, false
+	return batchEntries
 }
 
 // await waits until it is the turn of file i to be merged; yield passes the turn on

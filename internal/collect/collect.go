@@ -17,7 +17,7 @@
 //
 // Steps 2 and 3 run on several cores: files are read side by side, but merged
 // in order. A scrape that finds nothing new allocates nothing that grows with
-// entries or series.
+// entries or series, unless a gauge that is merged by time was never set.
 //
 // A file that is damaged, or cannot be read, is absent from there on and
 // described in the snapshot; it never fails the scrape. Nor does a directory, as long

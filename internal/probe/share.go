@@ -118,7 +118,9 @@ func (s *share) take(b *batch) (*collect.Snapshot, error) {
 	return s.try(b.ctx)
 }
 
-// try collects. A panic is a failure: of the scrapes, not of the program.
+// try collects. A panic is a failure: of the scrapes, not of the program; unless it is
+// one of the engine's own goroutines, which read files and decode them: those nobody can
+// recover here.
 func (s *share) try(ctx context.Context) (snapshot *collect.Snapshot, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // Intern returns the series that the next entry of the source belongs to, whose key
-// is raw, and whether that is new. The error is that of parse, or says why a key makes
-// no series.
+// is raw, and whether that had to be learnt, as always with an error: that of parse, or
+// what says why a key makes no series.
 func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (id ID, fresh bool, err error) {
 	key, hash := t.keys.find(raw, from.last)
 	id = t.find(key, from)

@@ -421,7 +421,7 @@ func (c *check) damage() {
 		c.is("gme_mmap_skipped_entries", keys)
 	}
 	c.is("gme_mmap_conflicting_families", 0)
-	for _, id := range []string{"gme_mmap_dead_files", "gme_mmap_families_without_metadata"} {
+	for _, id := range []string{"gme_mmap_dead_files", "gme_mmap_families_without_metadata", "gme_mmap_unreadable_metadata"} {
 		c.is(id, 0)
 	}
 }

@@ -62,7 +62,12 @@ type sums struct{ files, size, used, entries float64 }
 func stats(s *collect.Snapshot) []*dto.MetricFamily {
 	groups := map[group]*sums{}
 	damaged := map[format.Reason]float64{}
-	badKeys, dead := 0, 0
+	badKeys, dead, badMetadata := 0, 0, 0
+	for _, dir := range s.Dirs {
+		if dir.MetadataErr != nil {
+			badMetadata++
+		}
+	}
 	for _, f := range s.Files {
 		if f.Damage != nil {
 			damaged[f.Damage.Reason]++
@@ -104,6 +109,7 @@ func stats(s *collect.Snapshot) []*dto.MetricFamily {
 		gauge("gme_mmap_series", "Number of distinct series in the metric files.", sample{value: float64(s.Layout.Len())}),
 		gauge("gme_mmap_dead_files", "Number of files of live gauges that do not count, because their process is dead.", sample{value: float64(dead)}),
 		gauge("gme_mmap_families_without_metadata", "Number of families of DirectFileStores of which nobody says what they are.", sample{value: float64(s.WithoutMetadata())}),
+		gauge("gme_mmap_unreadable_metadata", "Number of directories of which what the application says of its metrics cannot be read.", sample{value: float64(badMetadata)}),
 		gauge("gme_mmap_conflicting_families", "Number of families that cannot be shown as they were declared, because files disagree about them.", sample{value: float64(len(s.Layout.Conflicts))}),
 	}
 }

@@ -310,6 +310,7 @@ func TestStats(t *testing.T) {
 			`gme_mmap_files{metric_type="untyped",mode=""} 1`,
 			`gme_mmap_series 7`, // m a, m b, m c, g 1, g 2, o, f
 			`gme_mmap_skipped_entries 2`,
+			`gme_mmap_unreadable_metadata 0`,
 			`gme_mmap_used_bytes{metric_type="counter",mode=""} 324`, // 88 + 48 + 0 + 60 + 128: no more than a file has
 			`gme_mmap_used_bytes{metric_type="gauge",mode="all"} 80`,
 			`gme_mmap_used_bytes{metric_type="gauge",mode="max"} 32`,
@@ -458,4 +459,31 @@ func TestSourceUp(t *testing.T) {
 	check(0, 0, 0, down)
 	must(t, os.Rename(dir+".away", dir))
 	check(1, 0, 1, up)
+}
+
+// TestUnreadableMetadata: they are counted by directory, and named once.
+func TestUnreadableMetadata(t *testing.T) {
+	dirs := []collect.Directory{{Path: t.TempDir()}, {Path: t.TempDir()}, {Path: t.TempDir()}}
+	j := &journal{}
+	s := probe.New(probe.Known, collect.Config{Dirs: dirs}.Engine(), slog.New(j))
+	check := func(want int, logged ...string) {
+		t.Helper()
+		text, _ := scrape(t, s)
+		if line := fmt.Sprintf("\ngme_mmap_unreadable_metadata %d\n", want); !strings.Contains(text, line) {
+			t.Errorf("the page lacks %q:\n%s", line, text)
+		}
+		if diff := cmp.Diff(logged, j.take(), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("log: -want +got\n%s", diff)
+		}
+	}
+	const down, up = "WARN Metadata of metrics cannot be read;", "INFO Metadata of metrics can be read again;"
+	write(t, dirs[0].Path, "metric_threads___1.bin", nil)
+	write(t, dirs[2].Path, "metric_threads___1.bin", nil)
+	check(0)
+	write(t, dirs[0].Path, "metrics.metadata.json", []byte(`{`))
+	must(t, os.Mkdir(filepath.Join(dirs[2].Path, "metrics.metadata.json"), 0o700))
+	check(2, down, down)
+	check(2)
+	must(t, os.Remove(filepath.Join(dirs[0].Path, "metrics.metadata.json")))
+	check(1, up)
 }

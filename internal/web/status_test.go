@@ -91,14 +91,14 @@ func TestStatusJSON(t *testing.T) {
 		"scrapes": `{"total":2,"scrapes":[` +
 			`{"time":"T","duration_seconds":0,"bytes":0,"series":4,"ok":true,"partial":false},` +
 			`{"time":"T","duration_seconds":0,"bytes":0,"series":2,"ok":true,"partial":true}]}`,
-		"files": `{"directories":[{"path":"DIR","labels":{},"error":"",` + amount(6, 480, 7) + `}],"damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
+		"files": `{"directories":[{"path":"DIR","labels":{},"error":"","metadata_error":"",` + amount(6, 480, 7) + `}],"damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
 			`{"metric_type":"counter","mode":"","format":"client-mmap",` + amount(3, 384, 5) + `},` +
 			`{"metric_type":"gauge","mode":"all","format":"client-mmap",` + amount(1, 48, 1) + `},` +
 			`{"metric_type":"gauge","mode":"other","format":"client-mmap",` + amount(1, 48, 1) + `}],"by_process":[` +
 			`{"process":"puma_0",` + amount(2, 200, 3) + `},` +
 			`{"process":"puma_1",` + amount(2, 152, 2) + `},` +
 			`{"process":"puma_2",` + amount(1, 128, 2) + `}],"by_process_more":0}`,
-		"files?limit=1": `{"directories":[{"path":"DIR","labels":{},"error":"",` + amount(6, 480, 7) + `}],"damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
+		"files?limit=1": `{"directories":[{"path":"DIR","labels":{},"error":"","metadata_error":"",` + amount(6, 480, 7) + `}],"damaged":2,` + amount(6, 480, 7) + `,"by_type":[` +
 			`{"metric_type":"counter","mode":"","format":"client-mmap",` + amount(3, 384, 5) + `},` +
 			`{"metric_type":"gauge","mode":"all","format":"client-mmap",` + amount(1, 48, 1) + `},` +
 			`{"metric_type":"gauge","mode":"other","format":"client-mmap",` + amount(1, 48, 1) + `}],"by_process":[` +
@@ -404,6 +404,22 @@ func TestStatusOfLongPath(t *testing.T) {
 	for _, want := range []string{`"` + dirs[0] + `"`, `"` + dirs[1] + `"`, "second/counter_1-0.db"} {
 		if !contains(got, want) {
 			t.Errorf("there is no %s in %s", want, got)
+		}
+	}
+}
+
+// TestStatusOfUnreadableMetadata: what is wrong with them is told, as JSON and on the page.
+func TestStatusOfUnreadableMetadata(t *testing.T) {
+	dir := usual(t)
+	for name, text := range map[string]string{"metric_threads___1.bin": "", "metrics.metadata.json": `{"version":2}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := NewHandler(config(dir))
+	for _, path := range []string{"/", "/api/v1/status/files"} {
+		if b := ask(h, "GET", path).Body.String(); !contains(b, "metrics.metadata.json: version is 2") {
+			t.Errorf("%s: %s", path, b)
 		}
 	}
 }

@@ -22,9 +22,10 @@ type Files struct {
 
 // A Directory says what files of a directory there are.
 type Directory struct {
-	Path   string            `json:"path"`
-	Labels map[string]string `json:"labels"` // that its series get
-	Error  string            `json:"error"`  // why it cannot be read, "" if it can
+	Path          string            `json:"path"`
+	Labels        map[string]string `json:"labels"`         // that its series get
+	Error         string            `json:"error"`          // why it cannot be read, "" if it can
+	MetadataError string            `json:"metadata_error"` // why what the application says of its metrics cannot be, as well
 	Amount
 }
 
@@ -109,6 +110,9 @@ func directoriesOf(s *collect.Snapshot) []Directory {
 		}
 		if dir.Err != nil {
 			all[i].Error = valid(dir.Err.Error())
+		}
+		if dir.MetadataErr != nil {
+			all[i].MetadataError = valid(dir.MetadataErr.Error())
 		}
 	}
 	return all

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"gitlab-metrics-exporter/internal/collect"
+
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
 )
@@ -130,6 +132,9 @@ func (t terminal) exitCode(err error) int {
 	if !errors.Is(err, errDamaged) {
 		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 		fmt.Fprintf(t.err, "%s: error: %s\n", Name, text)
+	}
+	if bug := (*collect.PanicError)(nil); errors.As(err, &bug) {
+		_, _ = t.err.Write(bug.Stack)
 	}
 	if errors.As(err, new(usageError)) {
 		return misused

@@ -27,7 +27,9 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format/directfilestore"
@@ -44,6 +46,15 @@ type UnreadableError struct{ Errs []error }
 
 func (e *UnreadableError) Error() string   { return errors.Join(e.Errs...).Error() }
 func (e *UnreadableError) Unwrap() []error { return e.Errs }
+
+// A PanicError is returned by [Engine.Collect] after a panic, which is a bug: of the
+// collection, not of the program. Nothing that was learnt until then is used again.
+type PanicError struct {
+	Cause any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Cause) }
 
 // An Engine collects one directory, or several as if they were one. Its methods may
 // be called concurrently; collections then follow each other.
@@ -119,7 +130,7 @@ func (c Config) Engine() *Engine {
 
 // Collect reads the directories as they are now. What of them cannot be read is
 // missing, and the snapshot says why. The error is that of ctx, [ErrNoDirectory],
-// or an [UnreadableError]. The caller releases the snapshot.
+// an [UnreadableError] or a [PanicError]. The caller releases the snapshot.
 func (e *Engine) Collect(ctx context.Context) (*Snapshot, error) {
 	return e.alone(ctx, e.collect)
 }
@@ -137,7 +148,7 @@ func (e *Engine) Survey(ctx context.Context) (*Snapshot, error) {
 }
 
 // alone runs collect when no other collection does.
-func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snapshot, error)) (*Snapshot, error) {
+func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snapshot, error)) (s *Snapshot, err error) {
 	if len(e.Dirs) == 0 {
 		return nil, ErrNoDirectory
 	}
@@ -147,6 +158,18 @@ func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snap
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	defer func() {
+		switch cause := recover().(type) {
+		case nil:
+			return
+		case *PanicError:
+			err = cause
+		default:
+			err = &PanicError{cause, debug.Stack()}
+		}
+		s = nil
+		e.reset()
+	}()
 	return collect(ctx)
 }
 

@@ -1,7 +1,9 @@
 package collect
 
 import (
+	"cmp"
 	"context"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -22,11 +24,12 @@ type collection struct {
 	table     *series.Table
 	unmix     bool // a file was forgotten while files disagree
 
-	mu     sync.Mutex // protects the next four
+	mu     sync.Mutex // protects the next five
 	next   int        // the next file to scan
 	turn   int        // the next file to merge
 	merged *file      // the last one
-	moved  sync.Cond  // turn has moved
+	failed *PanicError
+	moved  sync.Cond // turn has moved, or a scanner failed
 
 	mergeMemory // of the scanner whose turn it is
 }
@@ -90,7 +93,7 @@ func (c *collection) forgetGone(s *source) {
 }
 
 // run scans and merges all files, or as many as it can before ctx ends. All
-// scanners have stopped when it returns.
+// scanners have stopped when it returns. If one panics, so does run.
 func (c *collection) run(ctx context.Context, scanners []*scanner) {
 	var wait sync.WaitGroup
 	for _, s := range scanners[:max(1, min(len(scanners), len(c.files)))] {
@@ -101,12 +104,16 @@ func (c *collection) run(ctx context.Context, scanners []*scanner) {
 	for _, s := range scanners {
 		s.collection = nil // which has the table, and the next may need fewer scanners
 	}
+	if c.failed != nil {
+		panic(c.failed)
+	}
 }
 
 // work scans files until there is none left, a batch at a time, and merges each
 // batch when its turn has come.
 func (s *scanner) work(ctx context.Context) {
 	defer s.shrink()
+	defer s.fail()
 	for {
 		from, to := s.take()
 		if from == to {
@@ -118,11 +125,25 @@ func (s *scanner) work(ctx context.Context) {
 	}
 }
 
+// fail, deferred, keeps a panic for run, and lets the other scanners stop.
+func (c *collection) fail() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = cmp.Or(c.failed, &PanicError{cause, debug.Stack()})
+	c.moved.Broadcast()
+}
+
 // scanAndMerge scans files [from, to), or some of them, and merges these when their turn
 // has come. It returns where it stopped.
 func (s *scanner) scanAndMerge(ctx context.Context, from, to int) (end int) {
 	end = s.scanSome(ctx, from, to)
-	s.await(from)
+	if !s.await(from) {
+		return to // nobody wants them
+	}
 	for i, f := range s.files[from:end] {
 		s.merge(f, s.found[i].values, s.found[i].stamps)
 		if i > 0 && cap(s.found[i].values) > 2*batchEntries {
@@ -165,6 +186,9 @@ func (c *collection) take() (from, to int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from = c.next
+	if c.failed != nil {
+		return from, from
+	}
 	for entries := 0; c.next < len(c.files) && c.next < from+batchFiles && entries < batchEntries; c.next++ {
 		n := c.expected(c.files[c.next])
 		if n >= batchEntries && c.next > from {
@@ -188,13 +212,14 @@ func (c *collection) expected(f *file) int {
 }
 
 // await waits until it is the turn of file i to be merged; yield passes the turn on
-// to another.
-func (c *collection) await(i int) {
+// to another. It is false if that never comes, because a scanner failed.
+func (c *collection) await(i int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.turn != i {
+	for c.turn != i && c.failed == nil {
 		c.moved.Wait()
 	}
+	return c.failed == nil
 }
 
 func (c *collection) yield(to int) {

@@ -102,9 +102,9 @@ func (l *learner) find(key []byte, parse series.ParseFunc) (series.ID, error) {
 // share lets others use the table.
 func (l *learner) share() {
 	if l.alone {
-		l.known = l.table.Known(l.source)
 		l.alone = false
-		l.tableLock.Unlock()
+		defer l.tableLock.Unlock()
+		l.known = l.table.Known(l.source)
 	}
 }
 

@@ -32,10 +32,11 @@ type faults struct {
 func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	unreadable := (*collect.UnreadableError)(nil)
+	unreadable, bug := (*collect.UnreadableError)(nil), (*collect.PanicError)(nil)
 	switch {
 	case err == nil:
 		f.reportTime(false)
+		f.reportPanic(nil)
 		for _, dir := range s.Dirs {
 			f.reportDir(dir.Path, dir.Err)
 			f.reportMetadata(dir)
@@ -49,6 +50,8 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 		}
 	case errors.Is(err, context.DeadlineExceeded):
 		f.reportTime(true)
+	case errors.As(err, &bug):
+		f.reportPanic(bug)
 	}
 	// That a client has left says nothing of the directories.
 }
@@ -68,6 +71,28 @@ func (f *faults) reportTime(late bool) {
 	f.tell("time", now,
 		func() { f.log.Warn("The scrape's time was up before all metric files were read") },
 		func() { f.log.Info("All metric files are read in time again") })
+}
+
+func (f *faults) reportPanic(bug *collect.PanicError) {
+	now := ""
+	if bug != nil {
+		now = bug.Error()
+	}
+	f.tell("panic", now,
+		func() {
+			f.log.Error("Metric files cannot be read; this is a bug", "panic", bug.Cause, "stack", string(bug.Stack))
+		},
+		func() { f.log.Info("Metric files can be read again") })
+}
+
+// reportProbe says that a probe panicked, for which there is no excuse: so it does not
+// say when that is over.
+func (f *faults) reportProbe(name string, err error, stack []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tell("probe "+name, err.Error(), func() {
+		f.log.Error("Probe failed; this is a bug", "probe", name, "err", err, "stack", string(stack))
+	}, nil)
 }
 
 func (f *faults) reportDir(dir string, err error) {

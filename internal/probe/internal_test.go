@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
+	"gitlab-metrics-exporter/internal/series"
 )
 
 // These tests are white-box: they put probes of their own into a set.
@@ -105,16 +108,42 @@ func TestSlowProbe(t *testing.T) {
 	p.Release()
 }
 
-// TestProbePanics: a panic is that probe's failure, nobody else's.
+// TestProbePanics: a panic is that probe's failure, nobody else's, and logged once.
 func TestProbePanics(t *testing.T) {
 	s := setOf(
 		probe{"bad", func(*scrape) (part, error) { panic("out of order") }},
 		probe{"good", brings("gme_good")},
 	)
-	p := s.Scrape(t.Context())
-	defer p.Release()
-	if got := outcomes(p); got["bad"] || !got["good"] {
-		t.Errorf("gme_probe_success: %v", got)
+	var log bytes.Buffer
+	s.faults.log = slog.New(slog.NewTextHandler(&log, nil))
+	for range 2 {
+		p := s.Scrape(t.Context())
+		if got := outcomes(p); got["bad"] || !got["good"] {
+			t.Errorf("gme_probe_success: %v", got)
+		}
+		p.Release()
+	}
+	if said := log.String(); strings.Count(said, "level=ERROR") != 1 || !strings.Contains(said, "out of order") || !strings.Contains(said, "TestProbePanics") {
+		t.Error(said)
+	}
+}
+
+// TestCollectionPanics: it is logged, once, with the place, and when it is over.
+func TestCollectionPanics(t *testing.T) {
+	var log bytes.Buffer
+	f := &faults{log: slog.New(slog.NewTextHandler(&log, nil))}
+	bug := &collect.PanicError{Cause: "out of order", Stack: []byte("the_place()")}
+	whole := &collect.Snapshot{Layout: &series.Layout{}}
+	for _, step := range []struct {
+		err  error
+		want string
+	}{{nil, ""}, {bug, "level=ERROR"}, {bug, ""}, {nil, "level=INFO"}, {nil, ""}} {
+		log.Reset()
+		f.report(nil, whole, step.err)
+		if said := log.String(); !strings.Contains(said, step.want) || step.want == "" && said != "" ||
+			step.want == "level=ERROR" && !(strings.Contains(said, "out of order") && strings.Contains(said, "the_place()")) {
+			t.Errorf("%v: %q", step.err, said)
+		}
 	}
 }
 

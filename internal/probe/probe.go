@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -119,7 +120,7 @@ func (s *Set) Scrape(ctx context.Context) *Page {
 	}
 	results := make(chan result, len(s.probes)) // with room for those that come too late
 	for i, p := range s.probes {
-		go func() { results <- result{i, p.time(run)} }()
+		go func() { results <- result{i, s.time(p, run)} }()
 	}
 	outcomes := make([]outcome, len(s.probes))
 	start := time.Now()
@@ -146,11 +147,12 @@ func (s *Set) Scrape(ctx context.Context) *Page {
 }
 
 // time runs a probe and takes its time. A panic is the probe's failure.
-func (p probe) time(run *scrape) (o outcome) {
+func (s *Set) time(p probe, run *scrape) (o outcome) {
 	start := time.Now()
 	defer func() {
 		if cause := recover(); cause != nil {
 			o.err = fmt.Errorf("panic: %v", cause)
+			s.faults.reportProbe(p.name, o.err, debug.Stack())
 		}
 		o.seconds, o.done = time.Since(start).Seconds(), true
 	}()

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -115,19 +114,7 @@ func (s *share) take(b *batch) (*collect.Snapshot, error) {
 	s.mu.Lock()
 	s.begin(b)
 	s.mu.Unlock()
-	return s.try(b.ctx)
-}
-
-// try collects. A panic is a failure: of the scrapes, not of the program; unless it is
-// one of the engine's own goroutines, which read files and decode them: those nobody can
-// recover here.
-func (s *share) try(ctx context.Context) (snapshot *collect.Snapshot, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("panic: %v", cause)
-		}
-	}()
-	return s.collect(ctx)
+	return s.collect(b.ctx)
 }
 
 // release gives the snapshot back when nobody uses it any more.

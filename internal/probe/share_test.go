@@ -126,25 +126,6 @@ func TestShareAbandoned(t *testing.T) {
 	}
 }
 
-// TestSharePanics: a panic is an error to all who wait, and not to those after.
-func TestSharePanics(t *testing.T) {
-	t.Parallel()
-	panics := true
-	s := newShare(func(context.Context) (*collect.Snapshot, error) {
-		if panics {
-			panic("oh")
-		}
-		return nil, nil
-	})
-	if _, _, err := s.Collect(t.Context()); err == nil || err.Error() != "panic: oh" {
-		t.Error(err)
-	}
-	panics = false
-	if _, _, err := s.Collect(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestShareOfSnapshots: a snapshot is whole until the last who uses it has
 // released it; then it is used again.
 func TestShareOfSnapshots(t *testing.T) {

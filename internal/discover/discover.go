@@ -290,9 +290,16 @@ func Names(dir string, format Format) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := slices.DeleteFunc(all, func(name string) bool { return !isMetric(name, format) })
+	return metrics(all, format), nil
+}
+
+// metrics are the names of a listing that files of a format may have, in order. A
+// listing may have a name twice, if its file is replaced meanwhile: POSIX leaves that
+// open, and the tmpfs of Linux 6.6 is one that does it. The file counts once.
+func metrics(listing []string, format Format) []string {
+	names := slices.DeleteFunc(listing, func(name string) bool { return !isMetric(name, format) })
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names)
 }
 
 func isMetric(name string, format Format) bool {

@@ -219,15 +219,70 @@ func TestClosedTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	reader.Close()
+	s := startUnheard(t, writer)
+	for range 3 {
+		s.scrape()
+	}
+	s.signal(syscall.SIGTERM)
+	s.ends(ending)
+}
+
+// TestLogThatNobodyReads: who reads the log may stop reading, too, wherever it goes.
+func TestLogThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"standard error", "a file"} {
+		t.Run(to, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "log")
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			full, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer full.Close()
+			if err := full.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			for err == nil {
+				_, err = full.Write([]byte("nobody reads it\n"))
+			}
+			var s *server
+			if to == "a file" {
+				s = startUnheard(t, nil, "--log.file="+path)
+			} else {
+				stderr, err := os.OpenFile(path, os.O_WRONLY, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s = startUnheard(t, stderr)
+			}
+			for range 3 {
+				s.scrape()
+			}
+			s.signal(syscall.SIGHUP) // to open a file again that is written to
+			s.scrape()
+			s.signal(syscall.SIGTERM)
+			s.ends(ending)
+		})
+	}
+}
+
+// startUnheard starts a server that writes its log to stderr, which it closes here.
+func startUnheard(t *testing.T, stderr *os.File, args ...string) *server {
+	t.Helper()
 	const host = "127.0.0.3"
-	port := freePort(t, host)
-	cmd := command(nil, "--web.listen-address="+host+":"+port, "--probes=self", "--log.level=debug")
-	cmd.Stderr = writer
+	address := host + ":" + freePort(t, host)
+	cmd := command(nil, append(args, "--web.listen-address="+address, "--probes=self", "--log.level=debug")...)
+	if stderr != nil {
+		cmd.Stderr = stderr
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	writer.Close()
-	reader.Close()
+	stderr.Close() // or there is none
 	p := &process{t: t, cmd: cmd, stdout: &output{}, stderr: &output{}, exited: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
@@ -237,13 +292,9 @@ func TestClosedTerminal(t *testing.T) {
 		cmd.Process.Kill() // does nothing to one that has ended
 		<-p.exited
 	})
-	s := &server{p, host + ":" + port, "http://" + host + ":" + port}
+	s := &server{p, address, "http://" + address}
 	s.answers()
-	for range 3 {
-		s.scrape()
-	}
-	s.signal(syscall.SIGTERM)
-	s.ends(ending)
+	return s
 }
 
 // TestMaxRequests: one client that does not read its page must not keep the

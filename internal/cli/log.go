@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/common/promslog"
 )
@@ -42,7 +45,48 @@ func (c logConfig) open(stderr io.Writer) (log *slog.Logger, reopen func() error
 	if err := format.Set(c.format); err != nil {
 		return nil, nil, err
 	}
-	return promslog.New(&promslog.Config{Level: level, Format: format, Writer: to}), reopen, nil
+	w := &patient{to: to, busy: make(chan struct{}, 1)}
+	log = promslog.New(&promslog.Config{Level: level, Format: format, Writer: w})
+	w.caughtUp = func(lost int64) { log.Warn("Log lines are lost, because nobody took them", "lines", lost) }
+	return log, reopen, nil
+}
+
+// logPatience is how long a line of the log may take to be written.
+const logPatience = 250 * time.Millisecond
+
+// A patient writer waits for a while that a line is written, but no scrape, and no
+// end, waits for a pipe that nobody reads, or a disk that hangs. Until such a line is
+// written others are lost, and counted. Only one line may be written at a time.
+type patient struct {
+	to       io.Writer
+	busy     chan struct{} // holds one token while a line is written
+	lost     atomic.Int64
+	caughtUp func(lost int64)
+}
+
+func (w *patient) Write(line []byte) (int, error) {
+	select {
+	case w.busy <- struct{}{}:
+	default:
+		w.lost.Add(1)
+		return len(line), nil
+	}
+	written := make(chan error, 1)
+	kept := bytes.Clone(line) // the caller's is used again
+	go func() {
+		_, err := w.to.Write(kept)
+		<-w.busy
+		written <- err
+		if lost := w.lost.Swap(0); lost > 0 {
+			w.caughtUp(lost)
+		}
+	}()
+	select {
+	case err := <-written:
+		return len(line), err
+	case <-time.After(logPatience):
+		return len(line), nil
+	}
 }
 
 // A logFile is a file that can be replaced while it is written to.

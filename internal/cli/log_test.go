@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLogLevels(t *testing.T) {
@@ -113,5 +116,35 @@ func TestLogFileIsClosed(t *testing.T) {
 	defer l.file.Close()
 	if err := old.Close(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("the old one stays open: %v", err)
+	}
+}
+
+// TestLogThatNobodyTakes: who logs does not wait for it, and what is lost is counted.
+func TestLogThatNobodyTakes(t *testing.T) {
+	taken, to := io.Pipe()
+	log, _, err := logConfig{level: "info", format: "logfmt"}.open(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		for _, text := range []string{"one", "two", "three"} {
+			log.Info(text)
+		}
+	}()
+	select {
+	case <-logged:
+	case <-time.After(20 * logPatience):
+		t.Error("who logs waits")
+	}
+	lines := bufio.NewScanner(taken)
+	for _, want := range []string{"msg=one", "lines=2", "msg=four"} {
+		if want == "msg=four" {
+			go log.Info("four")
+		}
+		if !lines.Scan() || !strings.Contains(lines.Text(), want) {
+			t.Errorf("got %q, want %s", lines.Text(), want)
+		}
 	}
 }

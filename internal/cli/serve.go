@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/alecthomas/kingpin/v2"
@@ -147,7 +148,10 @@ func handleSignals(log *slog.Logger, reopen func() error) (undo func()) {
 		signal.Stop(hangups)
 		signal.Reset(ignored...)
 		close(hangups)
-		<-done
+		select {
+		case <-done:
+		case <-time.After(logPatience): // opening the log may take for ever, as writing may
+		}
 	}
 }
 

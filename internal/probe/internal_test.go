@@ -245,3 +245,21 @@ func TestLeaveTooLate(t *testing.T) {
 		t.Error("it is nobody's")
 	}
 }
+
+// TestSurveyOfWhatHangs: its time is up when it is up, whatever the file system does.
+func TestSurveyOfWhatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := setOf()
+		s.survey = func(context.Context) (*collect.Snapshot, error) {
+			time.Sleep(time.Minute)
+			return nil, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		start := time.Now()
+		if _, err := s.Survey(ctx); err != ctx.Err() || err == nil || time.Since(start) != 2*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}

@@ -60,6 +60,7 @@ func Parse(list string) ([]string, error) {
 type Set struct {
 	engine *collect.Engine
 	share  *share // of its collections
+	survey func(context.Context) (*collect.Snapshot, error)
 	probes []probe
 	faults *faults
 }
@@ -79,7 +80,7 @@ type part struct {
 // directory of engine. What is wrong with files is logged to log: once, not in
 // every scrape.
 func New(names []string, engine *collect.Engine, log *slog.Logger) *Set {
-	s := &Set{engine: engine, share: newShare(engine.Collect), faults: &faults{log: log}}
+	s := &Set{engine: engine, share: newShare(engine.Collect), survey: engine.Survey, faults: &faults{log: log}}
 	runs := map[string]func(*scrape) (part, error){
 		Mmap:      runMmap,
 		MmapStats: runMmapStats,

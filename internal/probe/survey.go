@@ -9,9 +9,23 @@ import (
 // Survey looks at the directory as a scrape does, for who wants to know more of
 // it than its values; see [collect.Engine.Survey].
 func (s *Set) Survey(ctx context.Context) (*collect.Snapshot, error) {
-	snapshot, err := s.engine.Survey(ctx)
-	s.faults.report(s.engine.Dirs, snapshot, err)
-	return snapshot, err
+	type result struct {
+		snapshot *collect.Snapshot
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() {
+		snapshot, err := s.survey(ctx)
+		done <- result{snapshot, err}
+	}()
+	var r result
+	select {
+	case r = <-done:
+	case <-ctx.Done(): // a file system that hangs knows nothing of that
+		r.err = ctx.Err()
+	}
+	s.faults.report(s.engine.Dirs, r.snapshot, r.err)
+	return r.snapshot, r.err
 }
 
 // Snapshot returns what the page shows of the application, or a part of: nil if

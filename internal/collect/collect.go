@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format/directfilestore"
@@ -61,6 +62,9 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Cause) }
 type Engine struct {
 	Config
 	busy chan struct{} // holds one token while a collection runs
+
+	// The paths that are being read, or nil: a directory, and the file of each scanner.
+	reading [1 + maxScanners]atomic.Pointer[string]
 
 	// The rest belongs to the collection that runs.
 	free     chan *Snapshot // released, to be used again
@@ -147,6 +151,17 @@ func (e *Engine) Survey(ctx context.Context) (*Snapshot, error) {
 	})
 }
 
+// Reading returns the path of a directory, or file, that is being read, "" if none is:
+// where a collection is that does not end. It may be called at any time.
+func (e *Engine) Reading() string {
+	for i := range e.reading {
+		if path := e.reading[i].Load(); path != nil {
+			return *path
+		}
+	}
+	return ""
+}
+
 // alone runs collect when no other collection does.
 func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snapshot, error)) (s *Snapshot, err error) {
 	if len(e.Dirs) == 0 {
@@ -222,8 +237,8 @@ func (e *Engine) reset() {
 	e.table, e.unmix = series.NewTable(), false
 	e.free = make(chan *Snapshot, 2)
 	e.scanners = nil
-	for range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
-		e.scanners = append(e.scanners, &scanner{window: newWindow()})
+	for i := range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
+		e.scanners = append(e.scanners, &scanner{window: newWindow(), reading: &e.reading[1+i]})
 	}
 	e.memory = mergeMemory{first: map[series.ID]discover.Rule{}, latest: map[series.ID]float64{}}
 	for _, s := range e.sources {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,8 @@ type scanner struct {
 	stamps []float64         // the same, if its values are merged by time; else nil
 	spare  []float64         // for stamps
 	key    []byte            // reused
+
+	reading *atomic.Pointer[string] // the path of the file that is scanned
 }
 
 // shrink lets the memory for a huge key go.
@@ -42,6 +45,8 @@ type found struct{ values, stamps, spare []float64 }
 // scan brings what is known of f up to date and leaves the value of each of
 // its entries in s.values, in the order of f.column.
 func (s *scanner) scan(ctx context.Context, f *file) {
+	s.reading.Store(&f.path)
+	defer s.reading.Store(nil)
 	s.values, s.stamps = s.values[:0], nil
 	if f.alien != nil {
 		f.damage = f.alien

@@ -39,7 +39,9 @@ func newSource(d Directory) *source {
 // read.
 func (e *Engine) list(ctx context.Context) error {
 	var errs []error
+	defer e.reading[0].Store(nil)
 	for i, s := range e.sources {
+		e.reading[0].Store(&s.Path)
 		s.list(e.Format, e.sources[:i])
 		if s.err == nil {
 			s.census.take(ctx, s.Path, s.names, e.livenessOf())
@@ -85,7 +87,9 @@ func (s *source) list(format discover.Format, before []*source) {
 // updateMetadata reads what applications say of their metrics, and reports whether
 // that has changed.
 func (e *Engine) updateMetadata() (changed bool) {
+	defer e.reading[0].Store(nil)
 	for _, s := range e.sources {
+		e.reading[0].Store(&s.Path)
 		switch {
 		case slices.ContainsFunc(s.names, discover.IsStore):
 			changed = s.metadata.update(s.Path) || changed

@@ -29,13 +29,13 @@ type faults struct {
 }
 
 // report takes note of the result of a collection.
-func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error) {
+func (f *faults) report(e *collect.Engine, s *collect.Snapshot, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	unreadable, bug := (*collect.UnreadableError)(nil), (*collect.PanicError)(nil)
 	switch {
 	case err == nil:
-		f.reportTime(false)
+		f.reportTime(false, "")
 		f.reportPanic(nil)
 		for _, dir := range s.Dirs {
 			f.reportDir(dir.Path, dir.Err)
@@ -45,11 +45,11 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 		f.reportFiles(s)
 		f.reportConflicts(s.Layout.Conflicts)
 	case errors.As(err, &unreadable):
-		for i, dir := range dirs {
+		for i, dir := range e.Dirs {
 			f.reportDir(dir.Path, unreadable.Errs[i])
 		}
 	case errors.Is(err, context.DeadlineExceeded):
-		f.reportTime(true)
+		f.reportTime(true, e.Reading())
 	case errors.As(err, &bug):
 		f.reportPanic(bug)
 	}
@@ -60,7 +60,7 @@ func (f *faults) report(dirs []collect.Directory, s *collect.Snapshot, err error
 // they give, and one that gives none shall not fill the log.
 const lateAgain = time.Minute
 
-func (f *faults) reportTime(late bool) {
+func (f *faults) reportTime(late bool, reading string) {
 	now := ""
 	if late {
 		if f.told["time"] == "" && time.Since(f.late) < lateAgain {
@@ -69,7 +69,7 @@ func (f *faults) reportTime(late bool) {
 		now, f.late = "late", time.Now()
 	}
 	f.tell("time", now,
-		func() { f.log.Warn("The scrape's time was up before all metric files were read") },
+		func() { f.log.Warn("The scrape's time was up before all metric files were read", "reading", reading) },
 		func() { f.log.Info("All metric files are read in time again") })
 }
 

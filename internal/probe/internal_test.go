@@ -139,7 +139,7 @@ func TestCollectionPanics(t *testing.T) {
 		want string
 	}{{nil, ""}, {bug, "level=ERROR"}, {bug, ""}, {nil, "level=INFO"}, {nil, ""}} {
 		log.Reset()
-		f.report(nil, whole, step.err)
+		f.report(collect.New(""), whole, step.err)
 		if said := log.String(); !strings.Contains(said, step.want) || step.want == "" && said != "" ||
 			step.want == "level=ERROR" && !(strings.Contains(said, "out of order") && strings.Contains(said, "the_place()")) {
 			t.Errorf("%v: %q", step.err, said)

@@ -112,7 +112,7 @@ func (s *Set) Scrape(ctx context.Context) *Page {
 	var release func()
 	run := &scrape{dirs: s.engine.Dirs, snapshot: sync.OnceValues(func() (snapshot *collect.Snapshot, err error) {
 		snapshot, release, err = s.share.Collect(ctx)
-		s.faults.report(s.engine.Dirs, snapshot, err)
+		s.faults.report(s.engine, snapshot, err)
 		return snapshot, err
 	})}
 	type result struct {

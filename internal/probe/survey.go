@@ -24,7 +24,7 @@ func (s *Set) Survey(ctx context.Context) (*collect.Snapshot, error) {
 	case <-ctx.Done(): // a file system that hangs knows nothing of that
 		r.err = ctx.Err()
 	}
-	s.faults.report(s.engine.Dirs, r.snapshot, r.err)
+	s.faults.report(s.engine, r.snapshot, r.err)
 	return r.snapshot, r.err
 }
 

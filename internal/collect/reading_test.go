@@ -1,0 +1,29 @@
+package collect
+
+import "testing"
+
+// TestReading: a collection that does not end says where it is; one that has ended,
+// nothing.
+func TestReading(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "counter_1-0.db", 1)
+	e := New(dir)
+	s, err := e.Collect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Release()
+	if at := e.Reading(); at != "" {
+		t.Errorf("it still reads %s", at)
+	}
+	path := "a file that hangs"
+	e.reset()
+	e.scanners[len(e.scanners)-1].reading.Store(&path)
+	if at := e.Reading(); at != path {
+		t.Errorf("it reads %q, want that of the last scanner", at)
+	}
+	e.reading[0].Store(&dir)
+	if at := e.Reading(); at != dir {
+		t.Errorf("it reads %q, want the directory", at)
+	}
+}

@@ -313,3 +313,39 @@ func TestCutShortAmongMostRecent(t *testing.T) {
 		lookBoth(t, e)
 	}
 }
+
+// TestFileThatGrows: what a writer does to a file while it is looked at is no damage, and
+// what was there before is on the page.
+func TestFileThatGrows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "counter_1-0.db")
+	file, err := os.Create(path)
+	must(t, err)
+	defer file.Close()
+	var wait sync.WaitGroup
+	var done atomic.Int64
+	wait.Go(func() {
+		at := int64(len(image()))
+		for i := range int64(20_000) {
+			entry := image(sample(1, "grows", "i", i))[len(image()):]
+			if _, err := file.WriteAt(entry, at); err != nil {
+				t.Error(err)
+			}
+			at += int64(len(entry))
+			if _, err := file.WriteAt(clientmmap.AppendHeader(nil, at), 0); err != nil {
+				t.Error(err)
+			}
+			done.Store(i + 1)
+		}
+	})
+	defer wait.Wait()
+	e := collect.New(filepath.Dir(path))
+	for before := int64(0); before < 20_000 && !t.Failed(); {
+		before = done.Load()
+		s, err := e.Collect(t.Context())
+		must(t, err)
+		if f := s.Files[0]; f.Damage != nil || int64(f.Entries) < before {
+			t.Errorf("%d entries of at least %d: %v", f.Entries, before, f.Damage)
+		}
+		s.Release()
+	}
+}

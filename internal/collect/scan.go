@@ -98,6 +98,11 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	if f.used, err = s.window.open(fd, f.column.end); err != nil {
 		return nil, err
 	}
+	if f.used > id.sizeBytes { // it may have grown since: writers see to the size first
+		if id, err = identify(fd); err != nil {
+			return nil, err
+		}
+	}
 	size := max(id.sizeBytes, frame.HeaderSize)
 	s.window.bound(min(f.used, size))
 	if err := s.reconsider(f); err != nil {

@@ -297,6 +297,26 @@ func startUnheard(t *testing.T, stderr *os.File, args ...string) *server {
 	return s
 }
 
+// TestEmptyRoot: where there is nothing but the program, as in systemd's RootDirectory=,
+// it listens on localhost, which is what it does by default.
+func TestEmptyRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may change the root directory")
+	}
+	root := t.TempDir()
+	if err := os.Link(plain, filepath.Join(root, "program")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/program", "--server.port=0", "--probes=self")
+	cmd.Env = environment()
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	if s := serve(t, cmd); !strings.HasPrefix(s.address, "127.0.0.1:") {
+		t.Errorf("it listens on %s", s.address)
+	}
+}
+
 // TestMaxRequests: one client that does not read its page must not keep the
 // others out for longer than it takes to find that out.
 func TestMaxRequests(t *testing.T) {

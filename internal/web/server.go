@@ -121,7 +121,12 @@ func listen(address string) (net.Listener, error) {
 	if path, ok := SocketPath(address); ok {
 		return listenUnix(path)
 	}
-	return net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
+	if host, port, _ := net.SplitHostPort(address); host == "localhost" && errors.As(err, new(*net.DNSError)) {
+		// Without /etc/hosts, as in an empty root directory, nobody knows it.
+		return net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	}
+	return listener, err
 }
 
 // Addresses returns the addresses that the server listens on.

@@ -33,9 +33,10 @@ test-go:
 test-386: ## test the program as a 32-bit one
 	GOARCH=386 $(GO) test -count=1 -timeout 20m ./cmd/... ./internal/...
 
-cross: ## build the program for other machines, to see that it can be
+cross: ## build and check the program for other machines, to see that it can be
 	for target in linux/386 linux/arm64 darwin/arm64; do \
-		GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/$(NAME) || exit; \
+		export GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		$(GO) build -o /dev/null ./cmd/$(NAME) && $(GO) vet ./... || exit; \
 	done
 
 # All of the gem: with real Pumas and Sidekiqs, and the program that was built.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
@@ -129,24 +128,16 @@ func patch(t tb, path string, at int64, content []byte) {
 	must(t, err)
 }
 
-// birth returns what tells apart two files of one name, one after the other.
-func birth(t tb, path string) (ino uint64, born unix.StatxTimestamp) {
-	t.Helper()
-	var st unix.Statx_t
-	must(t, unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME, &st))
-	return st.Ino, st.Btime
-}
-
 // recreate removes path and creates it anew, with an inode number that may be
 // the same. It makes sure that the clock of the file system has moved on since
 // the old file was made: the engine cannot know better, and says so.
 func recreate(t tb, path string, content []byte) {
 	t.Helper()
-	ino, born := birth(t, path)
+	before := birth(t, path)
 	for deadline := time.Now().Add(patience); ; {
 		must(t, os.Remove(path))
 		rewrite(t, path, content)
-		if i, b := birth(t, path); i != ino || b != born {
+		if birth(t, path) != before {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -59,7 +59,12 @@ var gzipCoding = &coding{
 var zstdCoding = &coding{
 	name: "zstd",
 	pack: func(dst, block []byte) []byte { return zstdEncoder().EncodeAll(block, dst) },
-	end:  func(dst []byte, _, _ uint32) []byte { return dst },
+	end: func(dst []byte, size, _ uint32) []byte {
+		if size == 0 {
+			return zstdEncoder().EncodeAll(nil, dst) // nothing at all is no frame
+		}
+		return dst
+	},
 }
 
 var (
@@ -74,7 +79,7 @@ var (
 	// zstdEncoder is made when somebody asks for it: hardly anybody does.
 	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
 		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(compressors()),
-			zstd.WithWindowSize(blockSize), zstd.WithLowerEncoderMem(true))
+			zstd.WithWindowSize(blockSize), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
 		if err != nil {
 			panic(err) // the options are constants
 		}

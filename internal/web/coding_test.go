@@ -185,6 +185,9 @@ func TestCodings(t *testing.T) {
 						if err := w.Close(); err != nil {
 							t.Errorf("%s: %v", name, err)
 						}
+						if c != nil && packed.Len() == 0 {
+							t.Errorf("%s: nothing at all, which readers take for cut off", name)
+						}
 						if got := unpack(t, name, &packed); !bytes.Equal(got, want) {
 							t.Errorf("%s: %d bytes, want %d, or they are others", name, len(got), size)
 						}

@@ -17,8 +17,8 @@ type collection struct {
 	files    []*file // of all sources, in order
 	snapshot *Snapshot
 	*Config
-	mixings int // of the table, at the start
-	torn    int // the same
+	mixings     int // of the table, at the start
+	differences int // the same
 
 	tableLock sync.Mutex // protects the next two
 	table     *series.Table
@@ -52,7 +52,7 @@ func (c *collection) mixed() bool { return c.table.Mixings() != c.mixings }
 
 // disagreed reports whether the pass found files that disagree about a series, or
 // about how a name is spelled.
-func (c *collection) disagreed() bool { return c.mixed() || c.table.Torn() != c.torn }
+func (c *collection) disagreed() bool { return c.mixed() || c.table.Differences() != c.differences }
 
 // begin notes which files there are, and forgets those that are gone.
 func (e *Engine) begin() *collection {
@@ -73,7 +73,7 @@ func (e *Engine) begin() *collection {
 	}
 	c.snapshot.values = c.table.AppendInitial(c.snapshot.values[:0])
 	c.snapshot.births = c.snapshot.births[:0]
-	c.mixings, c.torn = c.table.Mixings(), c.table.Torn()
+	c.mixings, c.differences = c.table.Mixings(), c.table.Differences()
 	return c
 }
 

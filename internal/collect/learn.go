@@ -144,7 +144,7 @@ func (c *collection) retain(f *file) {
 func (c *collection) forget(f *file) {
 	c.tableLock.Lock()
 	defer c.tableLock.Unlock()
-	if f.column.n > 0 && c.table.Mixings()+c.table.Torn() > 0 {
+	if f.column.n > 0 && c.table.Mixings()+c.table.Differences() > 0 {
 		c.unmix = true
 	}
 	for _, run := range f.column.runs {

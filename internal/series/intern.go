@@ -97,7 +97,7 @@ func (t *Table) learn(raw []byte, from *Source, parse ParseFunc) (ID, error) {
 // spell takes note of what names the key has, whose sample is called so in the
 // file.
 func (t *Table) spell(sample []byte) {
-	torn := t.Torn()
+	before := t.Differences()
 	if len(t.key.Sample) != len(classic(sample, true)) {
 		sample = nil // it got a new name, not another spelling
 	}
@@ -105,7 +105,7 @@ func (t *Table) spell(sample []byte) {
 	for i, label := range t.key.Labels {
 		t.labelNames.note(i, label.Name, label.Raw)
 	}
-	if t.Torn() != torn {
+	if t.Differences() != before {
 		t.changed = true
 	}
 }

@@ -55,9 +55,9 @@ func (s *spellings) add(name, raw string) {
 	s.raw[name] = raw
 }
 
-// Torn returns how many names there are that several names in files are spelled
+// Differences returns how many names there are that several names in files are spelled
 // as, and how often help texts, or what origins say, differed. It never shrinks.
-func (t *Table) Torn() int {
+func (t *Table) Differences() int {
 	return t.sampleNames.torn + t.labelNames.torn + t.differed
 }
 

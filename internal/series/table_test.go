@@ -553,8 +553,8 @@ func TestSpellings(t *testing.T) {
 			intern(t, table, entry{"counter_1-0.db", key("m", "m", names[n], string(rune('0'+i)))})
 		}
 		raw := table.Layout().Raw
-		if raw.Families["a_b"] != "" || raw.Labels["a_b"] != "" || table.Torn() != 2 {
-			t.Errorf("%v: %+v, %d torn", order, raw, table.Torn())
+		if raw.Families["a_b"] != "" || raw.Labels["a_b"] != "" || table.Differences() != 2 {
+			t.Errorf("%v: %+v, %d differences", order, raw, table.Differences())
 		}
 	}
 	table := series.NewTable()

@@ -53,6 +53,7 @@ module MetricsServer
       @worker = number
       return unless @target
 
+      be_called("puma_#{number}")
       @directory.disclaim
       @directory.create # gone with an old release, while its primary lives: the client would raise into requests
       ::Prometheus::Client.reinitialize_on_pid_change
@@ -83,13 +84,15 @@ module MetricsServer
       !@env['ENABLE_SIDEKIQ_CLUSTER'].to_s.empty?
     end
 
-    # puma_master, puma_0, sidekiq, sidekiq_0, or process_123 outside of both.
+    # puma_master, puma_0, sidekiq, sidekiq_0, or process_123 outside of both. A
+    # process that one of these forked has a name of its own: it would else count
+    # in its parent's files, where one undoes what the other counts, and set its
+    # parent's gauges. The client asks when the fork touches a metric.
     def process_name
-      case @target&.name
-      when 'puma' then "puma_#{@worker || 'master'}"
-      when 'sidekiq' then sidekiq_name
-      else "process_#{Process.pid}"
-      end
+      return "process_#{Process.pid}" unless @target
+
+      take_name_of_fork unless @named == Process.pid
+      @name
     end
 
     private
@@ -103,11 +106,9 @@ module MetricsServer
       @config.log.warn(format(text, ours: @directory.path, **values))
     end
 
-    # A process that a job forked has a name of its own: what it sets a gauge to
-    # would else be its parent's. The client asks in the middle of the job.
-    def sidekiq_name
-      take_name_of_fork unless @named == Process.pid
-      @name
+    def be_called(name)
+      @named = Process.pid
+      @name = @own_name = name
     end
 
     def take_name_of_fork
@@ -124,8 +125,7 @@ module MetricsServer
       id = @env['SIDEKIQ_WORKER_ID'].to_s
       given = "sidekiq_#{id}" unless id.empty?
       taken = directory.take_name(given ? [given] : numbered('sidekiq'))
-      @named = Process.pid
-      @name = @own_name = given || taken
+      be_called(given || taken)
     end
 
     def numbered(name)
@@ -134,7 +134,7 @@ module MetricsServer
 
     def use(directory, target)
       directory.use(wipe: !clustered_sidekiq?)
-      take_sidekiq_name(directory) if target.name == 'sidekiq'
+      target.name == 'sidekiq' ? take_sidekiq_name(directory) : be_called('puma_master')
       @directory = directory
     rescue SystemCallError => e
       raise Error, "the metrics directory #{directory.path} cannot be used (#{e.message}). Let this user write " \

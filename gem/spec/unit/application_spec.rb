@@ -200,6 +200,26 @@ RSpec.describe MetricsServer::Application do
       end
     end
 
+    # Solid Queue's plugin forks from the primary, and a request may fork, too.
+    it 'is not that of a process which the primary or a worker of Puma forks, so that no count is lost' do
+      in_a_process do
+        application.prepare('puma')
+        counter = Prometheus::Client::Registry.new.counter(:calls_total, 'help')
+        counter.increment
+        in_a_process { counter.increment({}, 10) }
+        counter.increment({}, 100)
+        in_a_process do
+          application.worker_started(0)
+          counter.increment({}, 1000)
+          in_a_process { counter.increment({}, 10_000) }
+          counter.increment({}, 100_000)
+        end
+      end
+      expect(page).to match(/^calls_total 111111(\.0)?$/)
+      expect(files).to eq(%w[counter_puma_0-0.db counter_puma_0_fork-0.db
+                             counter_puma_master-0.db counter_puma_master_fork-0.db])
+    end
+
     it 'is told by the process id where a fork can take none' do
       application.prepare('sidekiq')
       FileUtils.rm_rf(application.directory.path)

@@ -16,6 +16,9 @@ module MetricsServer
     LATE = 'Metrics server: metrics_dir is %<late>s now, but metrics are written to %<ours>s since the start, and ' \
            'served from there. Set it before: for Puma in config/puma.rb, with MetricsServer.configure.'
 
+    # Set beside prometheus_multiproc_dir when that is not the operator's, but ours.
+    CHOSEN = 'METRICS_SERVER_CHOSEN_DIR'
+
     attr_reader :directory
 
     def initialize(config, env: ENV)
@@ -31,6 +34,9 @@ module MetricsServer
 
       require 'prometheus/client'
       target = Target.named(target)
+      # What Puma chose is not for a Sidekiq that it starts, whose jobs would be on
+      # both pages, nor for its successor in another release.
+      @env.delete('prometheus_multiproc_dir') if @env['prometheus_multiproc_dir'] == @env.delete(CHOSEN)
       use(MetricsDirectory.new(@config.metrics_dir(target)), target)
       @target = target
       write_to(@directory.path)
@@ -142,6 +148,8 @@ module MetricsServer
     end
 
     def write_to(path)
+      given = @env['prometheus_multiproc_dir'].to_s
+      @env[CHOSEN] = path unless File.expand_path(given, @config.root) == path
       @env['prometheus_multiproc_dir'] = path # of children too, and of a client that is not loaded yet
       client = ::Prometheus::Client.configuration
       client.pid_provider = method(:process_name)

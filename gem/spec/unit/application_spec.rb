@@ -46,7 +46,28 @@ RSpec.describe MetricsServer::Application do
       expect(application.directory.path).to eq(puma_dir)
       expect(client.multiprocess_files_dir).to eq(puma_dir)
       expect(client.pid_provider.call).to eq('puma_master')
-      expect(env).to eq('prometheus_multiproc_dir' => puma_dir)
+      expect(env).to include('prometheus_multiproc_dir' => puma_dir)
+    end
+
+    # The directory of one that the application starts, or runs as next.
+    def dir_of_successor(target, root: tmp)
+      inherited = env.dup
+      config = MetricsServer::Configuration.new(env: inherited).tap { |other| other.root = root }
+      described_class.new(config, env: inherited).tap { |other| other.prepare(target) }.directory.path
+    end
+
+    it 'chooses anew in a Sidekiq that Puma starts, and in a Puma restarted in another release' do
+      application.prepare('puma')
+      expect(dir_of_successor('sidekiq')).to eq(File.join(tmp, 'tmp/prometheus_multiproc_dir/sidekiq'))
+      expect(dir_of_successor('puma')).to eq(puma_dir)
+      expect(dir_of_successor('puma', root: "#{tmp}/2")).to eq("#{tmp}/2/tmp/prometheus_multiproc_dir/puma")
+    end
+
+    it 'chooses nothing where the operator gave a directory' do
+      env['prometheus_multiproc_dir'] = 'metrics'
+      application.prepare('puma')
+      dirs = %w[puma sidekiq].map { |target| dir_of_successor(target, root: "#{tmp}/2") }
+      expect(dirs).to all(eq(File.join(tmp, 'metrics')))
     end
 
     it 'wipes what an earlier run left' do

@@ -15,11 +15,11 @@ module MetricsServer
     config.after_initialize { MetricsServer.guard { MetricsServer.application.check_client } }
 
     initializer 'metrics_server.prepare', before: :load_config_initializers do
-      if defined?(::Sidekiq::CLI)
+      if defined?(::Rails::Server) # boots the application before Puma; that may load Sidekiq's CLI, to embed it
+        MetricsServer.guard { MetricsServer.application.prepare('puma') }
+      elsif defined?(::Sidekiq::CLI)
         require 'metrics_server/sidekiq_hooks'
         SidekiqHooks.install
-      elsif defined?(::Rails::Server) # rails server boots the application before Puma
-        MetricsServer.guard { MetricsServer.application.prepare('puma') }
       else
         # Where the Puma plugin has prepared this process before, this changes nothing.
         MetricsServer.guard { MetricsServer.application.take_name }

@@ -40,6 +40,17 @@ RSpec.describe 'The Railtie' do
     RUBY
   end
 
+  it "takes rails server for Puma, also where the application loads Sidekiq's command line" do
+    expect(ruby(<<~RUBY, prometheus_multiproc_dir: tmp)).to eq("puma_master\n")
+      require './config/application'
+      require 'rails/command'
+      require 'rails/commands/server/server_command'
+      require 'sidekiq/cli'
+      Rails.application.initialize!
+      puts MetricsServer.application.process_name
+    RUBY
+  end
+
   it 'brings the rake task' do
     expect(run_in_application('bundle', 'exec', 'rake', '-T')).to include('rake gitlab:metrics_exporter:install[dir]')
   end

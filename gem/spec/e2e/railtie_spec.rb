@@ -55,6 +55,17 @@ RSpec.describe 'The Railtie' do
     expect(run_in_application('bundle', 'exec', 'rake', '-T')).to include('rake gitlab:metrics_exporter:install[dir]')
   end
 
+  it 'says nothing to whoever has Ruby warn of everything' do
+    lib = File.expand_path('../../lib', __dir__)
+    output = ruby(<<~RUBY, RUBYOPT: '-w -W:deprecated')
+      require './config/environment'
+      require 'puma'
+      require 'puma/plugin'
+      Dir['#{lib}/**/*.rb'].each { |file| require file }
+    RUBY
+    expect(output.lines.grep(/\A#{Regexp.escape(lib)}.*warning:/)).to eq([])
+  end
+
   it 'wipes nothing in a process that is neither of Puma nor of Sidekiq, and names it' do
     counter = File.join(tmp, 'counter_puma_0-0.db')
     File.binwrite(counter, "\x08\0\0\0\0\0\0\0")

@@ -14,7 +14,7 @@ module MetricsServer
 
       # What git fetch would take for an option, for several refs, or for an
       # order to write to a branch of ours.
-      NO_REF = /\A[-+]|[\s~^:?*\[\\[:cntrl:]]/
+      NO_REF = /\A[-+]|[ ~^:?*\[\\[:cntrl:]]/
 
       class << self
         # The value of a variable, or nil when it is not set or blank.

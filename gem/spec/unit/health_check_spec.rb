@@ -231,4 +231,17 @@ RSpec.describe MetricsServer::HealthCheck do
     allow(File).to receive(:open).with(File::NULL).and_raise(Errno::EMFILE)
     expect(check(address: 'localhost').answers?).to be(true)
   end
+
+  it 'does not blame the server for an answer that it was too busy to wait for' do
+    serve do |connection|
+      connection.gets("\r\n\r\n")
+      connection.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    end
+    running = Queue.new
+    busy = Array.new(15) { Thread.new { (running << true) && loop { Integer.sqrt(2) } } }
+    busy.each { running.pop }
+    expect(check(timeout: 0.2).answers?).to be(true)
+  ensure
+    busy.each(&:kill)
+  end
 end

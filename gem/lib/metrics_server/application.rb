@@ -148,12 +148,12 @@ module MetricsServer
     end
 
     def write_to(path)
-      given = @env['prometheus_multiproc_dir'].to_s
-      @env[CHOSEN] = path unless File.expand_path(given, @config.root) == path
+      @env[CHOSEN] = path unless File.expand_path(@env['prometheus_multiproc_dir'].to_s, @config.root) == path
       @env['prometheus_multiproc_dir'] = path # of children too, and of a client that is not loaded yet
       client = ::Prometheus::Client.configuration
       client.pid_provider = method(:process_name)
       client.multiprocess_files_dir = path
+      ::Prometheus::Client.reinitialize_on_pid_change(force: true) # of metrics that were touched too early
     end
   end
 end

@@ -85,6 +85,19 @@ RSpec.describe MetricsServer::Application do
       expect(application.directory.path).to eq(tmp)
     end
 
+    # Where rails server boots an application that does not require the gem, or config/puma.rb does.
+    it 'has metrics counted here that were touched before' do
+      in_a_process do
+        client.multiprocess_files_dir = Dir.mktmpdir('elsewhere', tmp)
+        early, late = %i[early_total late_total].map { |name| Prometheus::Client::Registry.new.counter(name, 'help') }
+        early.increment
+        application.prepare('puma')
+        early.increment({}, 10)
+        late.increment({}, 100)
+      end
+      expect(page.scan(/^\w+_total \d+/)).to contain_exactly('early_total 10', 'late_total 100')
+    end
+
     it 'is decided by the first call' do
       application.prepare('puma')
       FileUtils.touch(File.join(puma_dir, 'counter_puma_0-0.db'))

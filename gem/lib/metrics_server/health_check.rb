@@ -30,7 +30,7 @@ module MetricsServer
     rescue *LACKING
       true
     rescue StandardError # refused, reset, timed out, not HTTP
-      !able_to_ask? || starved?
+      lacking?
     end
 
     # Whether anybody listens on the server's port.
@@ -42,6 +42,13 @@ module MetricsServer
     end
 
     private
+
+    # The alarm of the inner time-out may come after the outer one's: where we are late.
+    def lacking?
+      !able_to_ask? || starved?
+    rescue Timeout::Error
+      true
+    end
 
     # Names are not found either without descriptors.
     def able_to_ask?

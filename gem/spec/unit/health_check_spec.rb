@@ -244,4 +244,9 @@ RSpec.describe MetricsServer::HealthCheck do
   ensure
     busy.each(&:kill)
   end
+
+  it 'survives a second alarm' do
+    allow(File).to receive(:open).with(File::NULL).and_raise(Net::OpenTimeout)
+    expect(check(timeout: 0.1, port: 1).answers?).to be(true)
+  end
 end

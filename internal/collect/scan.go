@@ -95,16 +95,9 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 	defer unix.Close(fd)
 	// What is known and the header in one go, the header first: entries that are
 	// added meanwhile are not half seen.
-	if f.used, err = s.window.open(fd, f.column.end); err != nil {
+	if f.used, err = s.window.openData(fd, &id, f.column.end); err != nil {
 		return nil, err
 	}
-	if f.used > id.sizeBytes { // it may have grown since: writers see to the size first
-		if id, err = identify(fd); err != nil {
-			return nil, err
-		}
-	}
-	size := max(id.sizeBytes, frame.HeaderSize)
-	s.window.bound(min(f.used, size))
 	if err := s.reconsider(f); err != nil {
 		return nil, err
 	}
@@ -118,7 +111,7 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 		return damage, err
 	}
 	damage, err = s.readNew(ctx, f)
-	if damage == nil && err == nil && f.used > size {
+	if damage == nil && err == nil && f.used > s.window.limit {
 		damage = frame.Cut(f.used, id.sizeBytes)
 	}
 	return damage, err

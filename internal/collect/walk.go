@@ -32,12 +32,10 @@ func Walk(path string, want discover.Format, visit func(Entry) error) error {
 	}
 	defer unix.Close(fd)
 	w := newWindow()
-	used, err := w.open(fd, 0)
+	used, err := w.openData(fd, &id, 0)
 	if err != nil {
 		return err
 	}
-	size := max(id.sizeBytes, frame.HeaderSize)
-	w.bound(min(used, size))
 	if file, err := discover.Parse(filepath.Base(path), want); err == nil && file.Metric != "" {
 		want = discover.DirectFileStore
 	}
@@ -67,7 +65,7 @@ func Walk(path string, want discover.Format, visit func(Entry) error) error {
 		}
 		at = e.End
 	}
-	if used > size {
+	if used > w.limit {
 		damage = frame.Cut(used, id.sizeBytes)
 	}
 	if damage != nil {

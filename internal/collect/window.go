@@ -45,6 +45,22 @@ func (w *window) open(fd int, some int64) (used int64, err error) {
 	return frame.Used(w.buf[:n]), nil
 }
 
+// openData is open for who wants the data: what is behind them, or beyond the end of the
+// file, must not be looked at. id is what fd was when it was opened, and is brought up to
+// date if the file has grown since.
+func (w *window) openData(fd int, id *identity, some int64) (used int64, err error) {
+	if used, err = w.open(fd, some); err != nil {
+		return 0, err
+	}
+	if used > id.sizeBytes { // writers see to the size first
+		if *id, err = identify(fd); err != nil {
+			return 0, err
+		}
+	}
+	w.bound(min(used, max(id.sizeBytes, frame.HeaderSize)))
+	return used, nil
+}
+
 // leastRead is how many bytes of a file are read at least, if it has them.
 const leastRead = 4096
 

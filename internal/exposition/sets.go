@@ -2,6 +2,7 @@ package exposition
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,14 +138,15 @@ func (s *set) add(bound number, value float64, addedUp bool) {
 // OpenMetrics and protobuf make up where it is missing: a sum, a count, and a
 // histogram the bucket of everything; and counts that are whole numbers, which
 // is all that these formats have. With rising, sums must be such that they can only
-// rise, which OpenMetrics demands: not below zero, and not of values that may be.
+// rise, which OpenMetrics demands: not below zero, and not of values that may be; and
+// quantiles must lie between 0 and 1, and have no value below zero.
 func (c *sets) whole(s *collect.Snapshot, f *family, rising bool) bool {
 	return c.each(s, f, func(set *set) bool {
 		if !set.hasSum || !set.hasCount || !isCount(set.count) || rising && !(set.sum >= 0) {
 			return false
 		}
 		if f.bound == quantileLabel {
-			return true
+			return !rising || !slices.ContainsFunc(set.points, func(p point) bool { return p.value < 0 || p.value > 1 || p.count < 0 })
 		}
 		for _, p := range set.points {
 			if !isCount(p.count) {

@@ -2,6 +2,7 @@ package exposition_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -12,6 +13,11 @@ import (
 func whole(le string, sum, count float64) []entry {
 	return []entry{{`["h","h_bucket",["le"],["` + le + `"]]`, count}, {`["h","h_bucket",["le"],["+Inf"]]`, count},
 		{`["h","h_sum",[],[]]`, sum}, {`["h","h_count",[],[]]`, count}}
+}
+
+// quantile are the series of a summary s that has one.
+func quantile(of string, value float64) []entry {
+	return []entry{{`["s","s",["quantile"],["` + of + `"]]`, value}, {`["s","s_sum",[],[]]`, 3}, {`["s","s_count",[],[]]`, 2}}
 }
 
 // named are series with a value of 1, each the only one of its family.
@@ -44,8 +50,13 @@ func TestTypes(t *testing.T) {
 		{"the largest count", files{"histogram_1-0.db": whole("1", 1, 1<<63)}, "h", "histogram", "histogram", "histogram"},
 		{"a count that is too large", files{"histogram_1-0.db": whole("1", 1, 1<<64)}, "h", "histogram", "", ""},
 		{"half a count", files{"summary_1-0.db": {{`["s","s_sum",[],[]]`, 1}, {`["s","s_count",[],[]]`, 1.5}}}, "s", "summary", "", ""},
-		{"quantile below zero", files{"summary_1-0.db": {{`["s","s",["quantile"],["0.5"]]`, -5}, {`["s","s_sum",[],[]]`, 3}, {`["s","s_count",[],[]]`, 2}}},
-			"s", "summary", "summary", "summary"},
+		{"a value of a quantile below zero", files{"summary_1-0.db": quantile("0.5", -5)}, "s", "summary", "unknown", "summary"},
+		{"a value of a quantile of minus zero", files{"summary_1-0.db": quantile("0.5", math.Copysign(0, -1))}, "s", "summary", "summary", "summary"},
+		{"a value of a quantile that is none", files{"summary_1-0.db": quantile("0.5", math.NaN())}, "s", "summary", "summary", "summary"},
+		{"a quantile below zero", files{"summary_1-0.db": quantile("-0.1", 5)}, "s", "summary", "unknown", "summary"},
+		{"a quantile of zero", files{"summary_1-0.db": quantile("-0", 5)}, "s", "summary", "summary", "summary"},
+		{"a quantile of one", files{"summary_1-0.db": quantile("1e0", 5)}, "s", "summary", "summary", "summary"},
+		{"a quantile above one", files{"summary_1-0.db": quantile("1.1", 5)}, "s", "summary", "unknown", "summary"},
 		{"beside its time of creation", files{"histogram_1-0.db": whole("1", 1, 1), "gauge_max_1-0.db": named("h_created")}, "h", "histogram", "", "histogram"},
 		{"a counter of zero", files{"counter_1-0.db": {{`["c_total","c_total",[],[]]`, 0}}}, "c", "", "counter", ""},
 		{"a counter beside its time of creation", files{"counter_1-0.db": named("c_total"), "gauge_max_1-0.db": named("c_created")}, "c_total", "counter", "unknown", "counter"},

@@ -481,7 +481,7 @@ func TestRandomChange(t *testing.T) {
 			must(t, os.Mkdir(dir, 0o700))
 			defer os.RemoveAll(dir)
 			c := &changer{T: t, dir: dir, pool: p, files: map[string][]entry{}}
-			e := collect.New(dir)
+			e := collect.Config{Dirs: []collect.Directory{{Path: dir}}, Births: rapid.Bool().Draw(t, "births")}.Engine()
 			t.Repeat(map[string]func(*rapid.T){
 				"":       func(t *rapid.T) { lookBoth(t, e) },
 				"write":  c.also((*changer).write),

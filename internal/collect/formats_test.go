@@ -93,7 +93,7 @@ func TestRandomFormats(t *testing.T) {
 		}
 		defer os.RemoveAll(filepath.Join(root, fmt.Sprint(runs)))
 		names := rapid.SampledFrom(choices).Draw(t, "names")
-		e := collect.Config{Dirs: dirs}.Engine()
+		e := collect.Config{Dirs: dirs, Births: rapid.Bool().Draw(t, "births")}.Engine()
 		files := map[string]*drawnFile{}
 		draw := func(t *rapid.T, d dialect, most int) (entries []stampedEntry) {
 			for range rapid.IntRange(0, most).Draw(t, "entries") {

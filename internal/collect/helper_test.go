@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
 
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
@@ -159,6 +160,7 @@ func inDir(t testing.TB, files map[string][]byte) string {
 // A view is all that a snapshot tells.
 type view struct {
 	Page      string
+	Others    []string // the same in other formats
 	Files     []collect.File
 	Series    int
 	Conflicts []string
@@ -174,6 +176,16 @@ func text(t tb, s *collect.Snapshot) string {
 	return b.String()
 }
 
+// inFormat renders a snapshot as a client wants it that likes names as they are.
+func inFormat(t tb, s *collect.Snapshot, accept string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := exposition.NewWriter(nil)
+	w.Begin(&b, exposition.Negotiate(accept+";escaping=allow-utf-8", true))
+	must(t, w.Page(s, s.Layout.Families, nil))
+	return b.String()
+}
+
 func look(t tb, e *collect.Engine) view {
 	t.Helper()
 	s, err := e.Collect(context.Background())
@@ -183,6 +195,7 @@ func look(t tb, e *collect.Engine) view {
 	defer s.Release()
 	return view{
 		Page:      text(t, s),
+		Others:    []string{inFormat(t, s, "application/openmetrics-text"), inFormat(t, s, string(expfmt.FmtProtoDelim))},
 		Files:     append([]collect.File(nil), s.Files...),
 		Series:    s.Layout.Len(),
 		Conflicts: s.Layout.Conflicts,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"gitlab-metrics-exporter/internal/collect"
+	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/series"
 )
@@ -42,60 +44,44 @@ func checkFormats(t *rapid.T) {
 // compareFormats checks all formats of a directory.
 func compareFormats(t tb, files map[string][]entry) {
 	t.Helper()
-	s := snapshot(t, files)
-	plain := string(pageIn(t, s, exposition.Text))
-	fail := func(format exposition.Format, page []byte, text string, args ...any) {
-		t.Fatalf("%s: %s\nfiles: %v\npage:\n%s\ntext:\n%s", format.ContentType(), fmt.Sprintf(text, args...), files, page, plain)
-	}
-	want := lines(t, plain)
+	comparePages(t, snapshot(t, files), files)
+}
+
+// comparePages checks all formats of a page, and of the part of it that has the samples of
+// these names: each is valid, and has the series that it must have. from is what the page
+// was made of.
+func comparePages(t tb, s *collect.Snapshot, from any, names ...string) {
+	t.Helper()
 	for _, accept := range accepts {
 		format := exposition.Negotiate(accept, true)
-		page := pageIn(t, s, format)
-		var got samples
-		switch {
-		case strings.HasPrefix(format.ContentType(), "application/vnd.google.protobuf"):
-			families, err := decode(page)
+		selected, _ := s.Layout.Select(names)
+		for _, families := range [][]series.Family{s.Layout.Families, selected} {
+			page := familiesIn(t, s, format, families)
+			got, err := read(page, format)
+			if err == nil {
+				err = differs(asNamed(wanted(s, families, format), accept), asNamed(got, accept))
+			}
 			if err != nil {
-				fail(format, page, "%v", err)
-			}
-			if err := reencodes(families, page); err != nil {
-				fail(format, page, "%v", err)
-			}
-			if strings.Contains(accept, "underscores") {
-				om := pageIn(t, s, exposition.OpenMetrics)
-				if diff := openMetricsDiffers(families, string(om)); diff != "" {
-					fail(format, om, "OpenMetrics is not what expfmt makes of it: -expfmt +page:\n%s", diff)
-				}
-			}
-			got = samplesOf(families)
-		case strings.HasPrefix(format.ContentType(), "application/openmetrics-text"):
-			if err := checkOpenMetrics(string(page)); err != nil {
-				fail(format, page, "%v", err)
-			}
-			got = lines(t, string(page))
-		default:
-			parser := expfmt.NewTextParser(model.UTF8Validation)
-			if _, err := parser.TextToMetricFamilies(bytes.NewReader(page)); err != nil {
-				fail(format, page, "expfmt: %v", err)
-			}
-			got = lines(t, string(page))
-		}
-		for id, values := range got {
-			// Different spellings of one bound may be there one by one, but not twice.
-			if len(values) > 1 && len(values) > len(want[id]) && strings.Contains(accept, "underscores") {
-				fail(format, page, "%s is there %d times", id, len(values))
+				t.Fatalf("%s: %v\nmade of: %v\nselected: %q\npage:\n%s\ntext:\n%s", accept, err, from, names, page, pageIn(t, s, exposition.Text))
 			}
 		}
-		if strings.Contains(accept, "underscores") {
-			if diff := differ(want, got); diff != "" {
-				fail(format, page, "compared with text: %s", diff)
-			}
-			continue
+		var one []string
+		for i := range s.Layout.Families {
+			one = append(one, chunks(familiesIn(t, s, format, s.Layout.Families[i:i+1]), format)...)
 		}
-		// Names are different, but no series may get lost or meet another.
-		if a, b := count(want), count(got); len(want) != len(got) || format.ContentType()[0] == 't' && a != b {
-			fail(format, page, "there are %d samples, and %d in text", b, a)
+		all := chunks(pageIn(t, s, format), format)
+		slices.Sort(one)
+		slices.Sort(all)
+		if !slices.Equal(all, one) {
+			t.Fatalf("%s: made of: %v\n-page +its families one by one:\n%s", accept, from, cmp.Diff(all, one))
 		}
+	}
+	families, err := decode(pageIn(t, s, exposition.Protobuf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := openMetricsDiffers(families, string(pageIn(t, s, exposition.OpenMetrics))); diff != "" {
+		t.Fatalf("made of: %v\nOpenMetrics is not what expfmt makes of it: -expfmt +page:\n%s", from, diff)
 	}
 }
 
@@ -116,32 +102,19 @@ var accepts = func() (all []string) {
 // pageIn returns the page of a snapshot in a format.
 func pageIn(t tb, s *collect.Snapshot, format exposition.Format) []byte {
 	t.Helper()
+	return familiesIn(t, s, format, s.Layout.Families)
+}
+
+// familiesIn returns the page of some families.
+func familiesIn(t tb, s *collect.Snapshot, format exposition.Format, families []series.Family) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	w := exposition.NewWriter(nil)
 	w.Begin(&b, format)
-	if err := w.Page(s, s.Layout.Families, nil); err != nil {
+	if err := w.Page(s, families, nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
-}
-
-// lines returns the samples of a page of text, in either of the formats.
-func lines(t tb, page string) samples {
-	t.Helper()
-	s := samples{}
-	for line := range strings.Lines(page) {
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		at := strings.LastIndexByte(line, ' ')
-		value, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
-		if err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		name, labels := parseSeries(line[:at])
-		s.add(name, labels, value)
-	}
-	return s
 }
 
 // parseSeries takes apart what stands before a value.
@@ -174,47 +147,203 @@ func unquote(s string) (text, rest string) {
 	return string(series.Unescape([]byte(s[1:end]))), s[end+1:]
 }
 
-// differ says how the samples of two formats differ, "" if they do not: values
-// are equal to the bit. Bounds that are the same number may be one sample in one
-// of them, whose value is the sum.
-func differ(want, got samples) string {
-	for id := range want {
-		a, b := want[id], got[id]
-		if len(a) > 1 || len(b) > 1 {
-			a, b = []string{fmt.Sprintf("%.9g", total(a))}, []string{fmt.Sprintf("%.9g", total(b))}
-		}
-		if !slices.Equal(a, b) {
-			return fmt.Sprintf("%s is %v, not %v", id, got[id], want[id])
-		}
-	}
-	for id := range got {
-		if want[id] == nil {
-			return id + " is too much"
-		}
-	}
-	return ""
+// A found sample is one on a page, or one that must be there.
+type found struct {
+	name   string
+	labels map[string]string
+	value  float64
 }
 
-func total(values []string) (sum float64) {
-	for _, v := range values {
-		value, _ := strconv.ParseFloat(v, 64)
-		sum += value
+// read returns what is on a page, which must be valid; but for times of creation.
+func read(page []byte, format exposition.Format) (all []found, err error) {
+	switch kind := format.ContentType(); {
+	case strings.HasPrefix(kind, "application/vnd"):
+		families, err := decode(page)
+		if err != nil {
+			return nil, err
+		}
+		if err := reencodes(families, page); err != nil {
+			return nil, err
+		}
+		return foundIn(families), nil
+	case strings.HasPrefix(kind, "text"):
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		if _, err := parser.TextToMetricFamilies(bytes.NewReader(page)); err != nil {
+			return nil, err
+		}
+	default:
+		if err := checkOpenMetrics(string(page)); err != nil {
+			return nil, err
+		}
 	}
-	return sum
+	created := "" // what a time of creation would be called
+	for line := range strings.Lines(string(page)) {
+		at := strings.LastIndexByte(line, ' ')
+		if family, ok := strings.CutPrefix(line[:at], "# TYPE "); ok {
+			if created = ""; len(suffixes[strings.TrimSpace(line[at:])]) > 1 && strings.HasPrefix(format.ContentType(), "app") {
+				if family[0] == '"' {
+					family, _ = unquote(family)
+				}
+				created = family + "_created"
+			}
+		}
+		if line[0] == '#' {
+			continue
+		}
+		name, labels := parseSeries(line[:at])
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+		if err != nil {
+			return nil, err
+		}
+		if name != created {
+			all = append(all, found{name, labels, value})
+		}
+	}
+	return all, nil
 }
 
-func count(s samples) (n int) {
-	for _, values := range s {
-		n += len(values)
+// foundIn returns what Prometheus makes of families of protobuf.
+func foundIn(families []*dto.MetricFamily) (all []found) {
+	for _, f := range families {
+		for _, m := range f.Metric {
+			add := func(suffix, bound string, is, value float64) {
+				labels := map[string]string{}
+				for _, l := range m.Label {
+					labels[l.GetName()] = l.GetValue()
+				}
+				if bound != "" {
+					labels[bound] = bare(is)
+				}
+				all = append(all, found{f.GetName() + suffix, labels, value})
+			}
+			switch {
+			case m.Counter != nil:
+				add("", "", 0, m.Counter.GetValue())
+			case m.Gauge != nil:
+				add("", "", 0, m.Gauge.GetValue())
+			case m.Untyped != nil:
+				add("", "", 0, m.Untyped.GetValue())
+			case m.Histogram != nil:
+				for _, b := range m.Histogram.Bucket {
+					add("_bucket", "le", b.GetUpperBound(), float64(b.GetCumulativeCount()))
+				}
+				add("_sum", "", 0, m.Histogram.GetSampleSum())
+				add("_count", "", 0, float64(m.Histogram.GetSampleCount()))
+			case m.Summary != nil:
+				for _, q := range m.Summary.Quantile {
+					add("", "quantile", q.GetQuantile(), q.GetValue())
+				}
+				add("_sum", "", 0, m.Summary.GetSampleSum())
+				add("_count", "", 0, float64(m.Summary.GetSampleCount()))
+			}
+		}
 	}
-	return n
+	return all
+}
+
+// bare is a bound as OpenMetrics wants it.
+func bare(bound float64) string {
+	text := strconv.FormatFloat(bound+0, 'g', -1, 64)
+	if !strings.ContainsAny(text, ".eIN") {
+		text += ".0"
+	}
+	return text
+}
+
+// wanted returns what must be on a page of families, by their names with underscores.
+// Spellings of a bound are one in OpenMetrics and protobuf; what was added up already is in
+// the last of them.
+func wanted(s *collect.Snapshot, families []series.Family, format exposition.Format) (all []found) {
+	for _, f := range families {
+		bound := map[discover.Type]string{discover.Histogram: "le", discover.Summary: "quantile"}[f.Type]
+		type values struct {
+			at         int
+			own, other float64
+		}
+		of := map[string]*values{}
+		for _, id := range f.Series {
+			name, labels := parseSeries(string(s.Layout.AppendText(nil, id)))
+			value := s.Value(id)
+			if is, ok := labels[bound]; ok && format.ContentType()[0] == 'a' {
+				number, _ := strconv.ParseFloat(is, 64)
+				labels[bound] = bare(number)
+				same := fmt.Sprint(name, labels)
+				v := of[same]
+				before := v != nil
+				if !before {
+					v = &values{at: len(all)}
+					of[same] = v
+				}
+				if s.Layout.OwnCounts(id) {
+					v.own = value
+				} else {
+					v.other += value
+				}
+				if before {
+					all[v.at].value = v.own + v.other
+					continue
+				}
+			}
+			all = append(all, found{name, labels, value})
+		}
+	}
+	return all
+}
+
+// asNamed gives what was found names that it has with each escaping scheme: those with
+// underscores, or none where that cannot be told.
+func asNamed(all []found, accept string) (named []found) {
+	_, scheme, _ := strings.Cut(accept, "escaping=")
+	for _, f := range all {
+		as := found{classic(f.name), map[string]string{}, f.value}
+		for name, value := range f.labels {
+			as.labels[label(name)] = value
+		}
+		if strings.HasSuffix(f.name, "_bucket") || strings.HasSuffix(f.name, "_count") {
+			as.value += 0 // which has no sign in a histogram
+		}
+		if scheme == "dots" || scheme == "values" {
+			as.name, as.labels = "", map[string]string{"": fmt.Sprintf("%q", slices.Sorted(maps.Values(f.labels)))}
+		}
+		named = append(named, as)
+	}
+	return named
+}
+
+// differs says how what was found differs from what must be there.
+func differs(want, got []found) error {
+	texts := func(all []found) (texts []string) {
+		for _, f := range all {
+			texts = append(texts, fmt.Sprintf("%s%q %x", f.name, f.labels, f.value))
+		}
+		slices.Sort(texts)
+		return texts
+	}
+	if diff := cmp.Diff(texts(want), texts(got)); diff != "" {
+		return fmt.Errorf("-want +got\n%s", diff)
+	}
+	return nil
+}
+
+// chunks returns the families of a page.
+func chunks(page []byte, format exposition.Format) (all []string) {
+	if !strings.HasPrefix(format.ContentType(), "application/vnd") {
+		return strings.Split(strings.TrimSuffix(string(page), "# EOF\n"), "# HELP ")[1:]
+	}
+	for r := bytes.NewReader(page); r.Len() > 0; {
+		from := len(page) - r.Len()
+		if _, err := decodeOne(r); err != nil {
+			return nil
+		}
+		all = append(all, string(page[from:len(page)-r.Len()]))
+	}
+	return all
 }
 
 // decode reads a page of protobuf.
 func decode(page []byte) (families []*dto.MetricFamily, err error) {
 	for r := bytes.NewReader(page); ; {
-		family := &dto.MetricFamily{}
-		err := protodelim.UnmarshalFrom(r, family)
+		family, err := decodeOne(r)
 		if errors.Is(err, io.EOF) {
 			return families, nil
 		}
@@ -226,6 +355,13 @@ func decode(page []byte) (families []*dto.MetricFamily, err error) {
 		}
 		families = append(families, family)
 	}
+}
+
+// decodeOne reads the next family.
+func decodeOne(r *bytes.Reader) (*dto.MetricFamily, error) {
+	family := &dto.MetricFamily{}
+	err := protodelim.UnmarshalFrom(r, family)
+	return family, err
 }
 
 // reencodes checks that expfmt would have written families just so.
@@ -246,27 +382,6 @@ func reencodes(families []*dto.MetricFamily, page []byte) error {
 		return fmt.Errorf("expfmt writes\n%x, not\n%x", b.Bytes(), page)
 	}
 	return nil
-}
-
-// samplesOf returns the samples that Prometheus makes of families.
-func samplesOf(families []*dto.MetricFamily) samples {
-	byName := map[string]*dto.MetricFamily{}
-	for _, family := range families {
-		byName[family.GetName()] = family
-	}
-	s := actual(byName)
-	for _, family := range families {
-		for _, m := range family.Metric {
-			if m.Histogram != nil && m.Histogram.GetSampleCount() == 0 { // which actual leaves out
-				labels := map[string]string{}
-				for _, l := range m.Label {
-					labels[l.GetName()] = l.GetValue()
-				}
-				s.add(family.GetName()+"_count", labels, 0)
-			}
-		}
-	}
-	return s
 }
 
 // openMetricsDiffers compares a page of OpenMetrics, family by family, with
@@ -718,8 +833,12 @@ func TestParts(t *testing.T) {
 	}
 	files["histogram_1-0.db"] = entries
 	s := snapshot(t, files)
-	if diff := differ(lines(t, string(pageIn(t, s, exposition.Text))), lines(t, string(pageIn(t, s, exposition.OpenMetrics)))); diff != "" {
-		t.Error(diff)
+	got, err := read(pageIn(t, s, exposition.OpenMetrics), exposition.OpenMetrics)
+	if err == nil {
+		err = differs(wanted(s, s.Layout.Families, exposition.OpenMetrics), got)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 	for _, format := range []exposition.Format{exposition.Text, exposition.OpenMetrics, exposition.Protobuf} {
 		want := pageIn(t, s, format)

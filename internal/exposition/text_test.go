@@ -19,6 +19,7 @@ import (
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 	"gitlab-metrics-exporter/internal/format/clientmmap"
+	"gitlab-metrics-exporter/internal/format/frame"
 )
 
 // An entry is one entry of a metric file.
@@ -46,7 +47,7 @@ func directory(t tb, files map[string][]entry) string {
 	for name, entries := range files {
 		b := clientmmap.AppendHeader(nil, 0)
 		for _, e := range entries {
-			b = clientmmap.AppendEntry(b, []byte(e.key), e.value)
+			b = layoutOf(name).AppendEntry(b, []byte(e.key), e.value, 1)
 		}
 		clientmmap.AppendHeader(b[:0], int64(len(b)))
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
@@ -54,6 +55,18 @@ func directory(t tb, files map[string][]entry) string {
 		}
 	}
 	return dir
+}
+
+// layoutOf returns how a file of that name is framed, by clients of which there are
+// several versions in one of the ways.
+func layoutOf(name string) frame.Layout {
+	switch {
+	case strings.HasSuffix(name, ".bin"):
+		return frame.Layout{Stamped: true}
+	case strings.Contains(name, "mostrecent") && !strings.HasSuffix(name, "-0.db"):
+		return frame.Layout{Bare: true, Stamped: true}
+	}
+	return clientmmap.Layout
 }
 
 // snapshot collects a directory.

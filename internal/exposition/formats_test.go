@@ -682,6 +682,20 @@ func TestSpellingsOfOwnCounts(t *testing.T) {
 	}
 }
 
+// TestSpellingsOfBothCounts: what counts on its own, and what does not, are added up where
+// only OpenMetrics knows that they are the same bucket.
+func TestSpellingsOfBothCounts(t *testing.T) {
+	s := snapshot(t, map[string][]entry{
+		"histogram_1-0.db": {{`["h","h_bucket",["le"],["1"]]`, 2}, {`["h","h_bucket",["le"],["1.00"]]`, 4}},
+		"histogram_1.db": {{`["h", "h_sum", {}, "H"]`, 1}, {`["h", "h_bucket", {"le": "1.0"}, "H"]`, 3},
+			{`["h", "h_bucket", {"le": "1e0"}, "H"]`, 5}},
+	})
+	want := "# HELP h H\n# TYPE h histogram\nh_bucket{le=\"1.0\"} 14\nh_bucket{le=\"+Inf\"} 8\nh_sum 1.0\nh_count 8\n# EOF\n"
+	if diff := cmp.Diff(want, string(pageIn(t, s, exposition.OpenMetrics))); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 // TestHelp: help texts are escaped as each format wants it.
 func TestHelp(t *testing.T) {
 	s := snapshot(t, map[string][]entry{"counter_1.db": {{`["m", "m_total", {}, "a\n\\\"b"]`, 1}}})

@@ -45,6 +45,7 @@ type set struct {
 type point struct {
 	number
 	count float64
+	plain float64 // what of it was not added up
 }
 
 // sets cuts histograms and summaries into their label sets. The zero value is
@@ -121,17 +122,22 @@ func (c *sets) at(rest []byte) *set {
 	return fresh
 }
 
-// add adds a value to the point of its bound; addedUp says that it has those of all
-// before in it.
+// add adds a value to the point of its bound; addedUp says that it has in it all before
+// it of which that is said, too.
 func (s *set) add(bound number, value float64, addedUp bool) {
+	plain := value
+	if addedUp {
+		plain = 0
+	}
 	if last := len(s.points) - 1; last >= 0 && s.points[last].value == bound.value {
-		if !addedUp {
-			value += s.points[last].count
+		p := &s.points[last]
+		if addedUp {
+			p.count = p.plain
 		}
-		s.points[last].count = value
+		p.count, p.plain = p.count+value, p.plain+plain
 		return
 	}
-	s.points = append(s.points, point{bound, value})
+	s.points = append(s.points, point{bound, value, plain})
 }
 
 // whole reports whether each label set of f has all that the readers of

@@ -561,6 +561,8 @@ func TestNames(t *testing.T) {
 			"# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n# HELP h_total H\n# TYPE h_total counter\nh_total 1\n"},
 		{"an escaped name that would be a time's", map[string][]entry{"counter_1-0.db": named("h.created"), "gauge_max_1-0.db": named("h_dot")}, "dots",
 			"# HELP h_created H\n# TYPE h_created counter\nh_created 1\n# HELP h_dot H\n# TYPE h_dot gauge\nh_dot 1\n"},
+		{"a zero byte", map[string][]entry{"counter_1-0.db": {{`["a\u0000","a\u0000",["b\u0000"],["x\u0000"]]`, 1}}}, "underscores allow-utf-8",
+			"# HELP a_ H\n# TYPE a_ counter\na_{b_=\"x\x00\"} 1\n"},
 		{"order", map[string][]entry{"counter_1-0.db": {{`["b","b",[],[]]`, 1}, {`["é","é",[],[]]`, 2}, {`["z","z",[],[]]`, 3}}}, "allow-utf-8",
 			"# HELP b H\n# TYPE b counter\nb 1\n# HELP z H\n# TYPE z counter\nz 3\n# HELP \"é\" H\n# TYPE \"é\" counter\n{\"é\"} 2\n"},
 	}

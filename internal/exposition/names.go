@@ -27,7 +27,8 @@ func namesOf(l *series.Layout, e escaping) names {
 // escapeAll returns the names to be shown for raw names by the names that they
 // are known by. All names must be there, those that are themselves and, with "",
 // those that stand for several. Names of which space returns the same are in
-// each other's way; those that are not valid cannot be shown.
+// each other's way; those that are not valid cannot be shown, nor, to Prometheus,
+// those with a zero byte.
 func escapeAll(raw map[string]string, e escaping, space func(string) string, valid func(string) bool) map[string]string {
 	shown := map[string]string{}
 	users := map[string]int{space(model.MetricNameLabel): 1}
@@ -37,7 +38,7 @@ func escapeAll(raw map[string]string, e escaping, space func(string) string, val
 			continue
 		}
 		escaped := model.EscapeName(is, e.scheme())
-		if e != allowUTF8 && !valid(escaped) {
+		if e == allowUTF8 && strings.Contains(is, "\x00") || e != allowUTF8 && !valid(escaped) {
 			continue
 		}
 		shown[name] = escaped

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -375,6 +376,34 @@ func TestLint(t *testing.T) {
 	for _, p := range problems {
 		if strings.HasPrefix(p.Metric, "gme_") {
 			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// TestSelectedTypes: a family has the type that it has on the whole page.
+func TestSelectedTypes(t *testing.T) {
+	s, _ := newSet(t.TempDir())
+	typesOf := func(names ...string) (types []string) {
+		t.Helper()
+		p, err := s.ScrapeOnly(t.Context(), probe.Selection{Names: names})
+		must(t, err)
+		defer p.Release()
+		var b bytes.Buffer
+		w := exposition.NewWriter(nil)
+		w.Begin(&b, exposition.OpenMetrics)
+		must(t, p.Write(w))
+		for line := range strings.Lines(b.String()) {
+			if strings.HasPrefix(line, "# TYPE ") {
+				types = append(types, line)
+			}
+		}
+		return types
+	}
+	_, families := scrape(t, s)
+	whole := typesOf()
+	for name := range families {
+		if types := typesOf(name); len(types) != 1 || !slices.Contains(whole, types[0]) {
+			t.Errorf("%s: %q, which is not on the whole page", name, types)
 		}
 	}
 }

@@ -103,15 +103,17 @@ func (p *Page) narrow(names []string) error {
 	for _, family := range p.families {
 		known = append(known, family.GetName())
 	}
-	p.families = slices.DeleteFunc(p.families, func(f *dto.MetricFamily) bool {
+	for i, family := range p.families {
 		before := len(found)
-		for _, name := range namesOf(f) {
+		for _, name := range namesOf(family) {
 			if slices.Contains(names, name) {
 				found = append(found, name)
 			}
 		}
-		return len(found) == before
-	})
+		if len(found) == before {
+			p.families[i] = &dto.MetricFamily{Name: family.Name} // its name still says what others cannot be called
+		}
+	}
 	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(found, name) })
 	if len(unknown) > 0 && p.succeeded {
 		return &UnknownError{What: "metric", Names: unknown, Known: known}

@@ -42,7 +42,10 @@ func dialects() []dialect {
 			gem.keys = append(gem.keys, key("h", sample, "l", l))
 			python.keys = append(python.keys, pythonKey("h", sample, fmt.Sprintf(`{"l": %q}`, l), "H"))
 		}
-		for _, m := range []string{"m", "m.x", "m_x", "h_sum", "m_total"} {
+		for _, label := range []string{"l.x", "l_x", "l_dot_x"} {
+			gem.keys = append(gem.keys, key("m", "m", label, l))
+		}
+		for _, m := range []string{"m", "m.x", "m_x", "m_dot_x", "h_sum", "m_total"} {
 			gem.keys = append(gem.keys, key(m, m, "l", l))
 			python.keys = append(python.keys, pythonKey(m, m, fmt.Sprintf(`{"l": %q}`, l), "I"))
 		}

@@ -176,12 +176,12 @@ func text(t tb, s *collect.Snapshot) string {
 	return b.String()
 }
 
-// inFormat renders a snapshot as a client wants it that likes names as they are.
+// inFormat renders a snapshot as a client with this Accept wants it.
 func inFormat(t tb, s *collect.Snapshot, accept string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := exposition.NewWriter(nil)
-	w.Begin(&b, exposition.Negotiate(accept+";escaping=allow-utf-8", true))
+	w.Begin(&b, exposition.Negotiate(accept, true))
 	must(t, w.Page(s, s.Layout.Families, nil))
 	return b.String()
 }
@@ -195,7 +195,7 @@ func look(t tb, e *collect.Engine) view {
 	defer s.Release()
 	return view{
 		Page:      text(t, s),
-		Others:    []string{inFormat(t, s, "application/openmetrics-text"), inFormat(t, s, string(expfmt.FmtProtoDelim))},
+		Others:    []string{inFormat(t, s, "application/openmetrics-text;escaping=allow-utf-8"), inFormat(t, s, string(expfmt.FmtProtoDelim)+";escaping=dots")},
 		Files:     append([]collect.File(nil), s.Files...),
 		Series:    s.Layout.Len(),
 		Conflicts: s.Layout.Conflicts,

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,6 +57,22 @@ func TestRawNames(t *testing.T) {
 			checkSelect(t, s.Layout, families["a_b"])
 			s.Release()
 		}
+	}
+}
+
+// TestNamesThatWereInTheWay: a label that is gone does not keep another from being shown as
+// it is escaped.
+func TestNamesThatWereInTheWay(t *testing.T) {
+	dir := inDir(t, map[string][]byte{one: image(sample(1, "m", "a.b", "x")), two: image(sample(1, "n", "a_dot_b", "x"))})
+	e := collect.New(dir)
+	for _, want := range []string{"m{a_b=", "m{a_dot_b="} {
+		s, err := e.Collect(t.Context())
+		must(t, err)
+		if page := inFormat(t, s, "text/plain;escaping=dots"); !strings.Contains(page, want) {
+			t.Errorf("want %s on the page\n%s", want, page)
+		}
+		s.Release()
+		must(t, os.RemoveAll(filepath.Join(dir, two)))
 	}
 }
 

@@ -1,9 +1,6 @@
 package series
 
-import (
-	"maps"
-	"strings"
-)
+import "strings"
 
 // spellings says what the names are, in the files, that series are known by:
 // the same for a classic one, and "" for a name that several stand for. The zero
@@ -82,5 +79,30 @@ func (t *Table) rawNames(uses []use, homes []string) *RawNames {
 		}
 		families[home] = raw
 	}
-	return &RawNames{Families: families, Labels: maps.Clone(t.labelNames.raw)}
+	return &RawNames{Families: families, Labels: t.rawLabels()}
+}
+
+// rawLabels returns the names in the files of the labels that are on a page. Those of
+// series that are gone are in nobody's way.
+func (t *Table) rawLabels() map[string]string {
+	labels := map[string]string{}
+	seen := make([]bool, t.texts.spans.len)
+	for i := range t.records.len {
+		if !t.shown(ID(i)) {
+			continue
+		}
+		line := t.lines.at(i)
+		for _, part := range [...]uint32{line.labels, line.pid, line.bound} {
+			if seen[part] {
+				continue
+			}
+			seen[part] = true
+			for text := t.texts.get(part); len(text) > 0; {
+				var name []byte
+				name, _, text = CutLabel(text)
+				labels[string(name)] = t.labelNames.raw[string(name)]
+			}
+		}
+	}
+	return labels
 }

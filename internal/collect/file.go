@@ -10,7 +10,7 @@ import (
 // A file is what the engine keeps of one metric file between scrapes.
 type file struct {
 	discover.File
-	path   string
+	path   *string // never changes what it points to: see [Engine.Reading]
 	source *source
 	alien  *format.Damage // the name is not a metric file's: never opened
 	id     identity
@@ -28,7 +28,7 @@ type file struct {
 }
 
 func newFile(path, name string, from *source) *file {
-	f := &file{path: path, source: from}
+	f := &file{path: &path, source: from}
 	f.empty(name)
 	return f
 }

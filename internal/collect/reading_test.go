@@ -1,6 +1,9 @@
 package collect
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+)
 
 // TestReading: a collection that does not end says where it is; one that has ended,
 // nothing.
@@ -26,4 +29,38 @@ func TestReading(t *testing.T) {
 	if at := e.Reading(); at != dir {
 		t.Errorf("it reads %q, want the directory", at)
 	}
+}
+
+// TestReadingMeanwhile: a collection is asked where it is while it forgets files and
+// learns others. The race detector has to look.
+func TestReadingMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	e := New(dir)
+	asked, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(asked)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if at := e.Reading(); at != "" && at != dir && filepath.Dir(at) != dir {
+				t.Errorf("it reads %q", at)
+			}
+		}
+	}()
+	for round := range 100 {
+		plant(t, dir, "counter_1-0.db", 1+round%2)
+		if round%10 == 0 {
+			e.reset()
+		}
+		s, err := e.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Release()
+	}
+	close(stop)
+	<-asked
 }

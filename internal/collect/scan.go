@@ -45,7 +45,7 @@ type found struct{ values, stamps, spare []float64 }
 // scan brings what is known of f up to date and leaves the value of each of
 // its entries in s.values, in the order of f.column.
 func (s *scanner) scan(ctx context.Context, f *file) {
-	s.reading.Store(&f.path)
+	s.reading.Store(f.path)
 	defer s.reading.Store(nil)
 	s.values, s.stamps = s.values[:0], nil
 	if f.alien != nil {
@@ -88,7 +88,7 @@ func unreadable(err error) *format.Damage {
 // far as it goes; after an error nothing of it can be used.
 func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) {
 	s.values = s.values[:0]
-	fd, id, err := openFile(f.path)
+	fd, id, err := openFile(*f.path)
 	if err != nil {
 		return nil, err
 	}

@@ -101,8 +101,13 @@ func (c *collection) run(ctx context.Context, scanners []*scanner) {
 		wait.Go(func() { s.work(ctx) })
 	}
 	wait.Wait()
+	longest := 0
+	for _, f := range c.files {
+		longest = max(longest, f.column.n)
+	}
 	for _, s := range scanners {
 		s.collection = nil // which has the table, and the next may need fewer scanners
+		s.keep(longest)
 	}
 	if c.failed != nil {
 		panic(c.failed)
@@ -171,6 +176,16 @@ func (s *scanner) scanSome(ctx context.Context, from, to int) (end int) {
 		entries += len(s.values)
 	}
 	return end
+}
+
+// keep lets the memory for files go that had far more entries than any has now.
+func (s *scanner) keep(longest int) {
+	for i := range s.found {
+		if cap(s.found[i].values) > 2*max(longest, batchEntries) {
+			s.found[i] = found{}
+		}
+	}
+	s.values, s.stamps, s.spare = nil, nil, nil // which are one of these
 }
 
 // What a batch has at most. Waiting for one's turn costs more than to scan a small

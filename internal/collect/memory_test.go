@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,31 +94,45 @@ func TestMemoryFollows(t *testing.T) {
 // TestMemoryIsGivenBack: when most of a directory is gone, so is the memory that it took,
 // all of it: what was learnt, and what it was read and merged with.
 func TestMemoryIsGivenBack(t *testing.T) {
-	dir := inDir(t, map[string][]byte{two: healthy})
-	e := collect.New(dir)
-	scrape := func() {
-		s, err := e.Collect(t.Context())
-		must(t, err)
-		s.Release()
+	many := func(n int, key string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			b := clientmmap.AppendHeader(nil, 0)
+			for i := range n {
+				b = clientmmap.AppendEntry(b, []byte(strings.ReplaceAll(key, "#", strconv.Itoa(i))), 1)
+			}
+			rewrite(t, filepath.Join(dir, one), withUsed(b, uint32(len(b))))
+		}
 	}
-	scrape()
-	before := heap()
-	much := clientmmap.AppendHeader(nil, 0)
-	for i := range 100_000 {
-		much = clientmmap.AppendEntry(much, fmt.Appendf(nil, `["m","m",["l"],["%d"]]`, i), 1)
+	tests := map[string]func(t *testing.T, dir string){
+		"series":   many(100_000, `["m","m",["l"],["#"]]`),
+		"entries":  many(1_000_000, `["m","m",[],[]]`), // of one series
+		"bad keys": many(1_000_000, "x"),
 	}
-	rewrite(t, filepath.Join(dir, one), withUsed(much, uint32(len(much))))
-	much = nil
-	for range 10 { // so that every scanner has met it
-		scrape()
+	for name, fill := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := inDir(t, map[string][]byte{two: healthy})
+			e := collect.New(dir)
+			look(t, e)
+			before := heap()
+			fill(t, dir)
+			for range 10 { // so that every scanner has met it
+				look(t, e)
+			}
+			all, err := filepath.Glob(filepath.Join(dir, "*"))
+			must(t, err)
+			for _, path := range all {
+				if filepath.Base(path) != two {
+					must(t, os.Remove(path))
+				}
+			}
+			look(t, e)
+			look(t, e) // what the last one found to be gone is forgotten now
+			if now := heap(); now > before+1<<20 {
+				t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+			}
+			look(t, e)
+		})
 	}
-	must(t, os.Remove(filepath.Join(dir, one)))
-	scrape()
-	scrape() // what the last one found to be gone is forgotten now
-	if now := heap(); now > before+1<<20 {
-		t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
-	}
-	scrape()
 }
 
 // TestHugeKeyIsLetGo: the room that a huge key was read into, and unescaped, goes with it.

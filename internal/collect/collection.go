@@ -84,12 +84,15 @@ func (c *collection) forgetGone(s *source) {
 	for _, name := range s.names {
 		there[name] = s.census.dead[name] == nil
 	}
+	left := map[string]*file{} // for a map never shrinks
 	for name, f := range s.files {
-		if !there[name] {
+		if there[name] {
+			left[name] = f
+		} else {
 			c.forget(f)
-			delete(s.files, name)
 		}
 	}
+	s.files = left
 }
 
 // run scans and merges all files, or as many as it can before ctx ends. All
@@ -256,7 +259,7 @@ func (c *collection) finish() *Snapshot {
 	if c.Births {
 		s.births = unborn(s.births, c.table.Len())
 	}
-	s.Dirs, s.Files = s.Dirs[:0], s.Files[:0]
+	s.Dirs, s.Files = s.Dirs[:0], s.roomForFiles(c.sources)
 	at := 0
 	for i, source := range c.sources {
 		s.Dirs = append(s.Dirs, source.info())

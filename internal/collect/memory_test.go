@@ -107,6 +107,11 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		"series":   many(100_000, `["m","m",["l"],["#"]]`),
 		"entries":  many(1_000_000, `["m","m",[],[]]`), // of one series
 		"bad keys": many(1_000_000, "x"),
+		"files": func(t *testing.T, dir string) {
+			for i := range 10_000 {
+				must(t, os.Symlink("nowhere", filepath.Join(dir, fmt.Sprintf("counter_no_%d-0.db", i))))
+			}
+		},
 	}
 	for name, fill := range tests {
 		t.Run(name, func(t *testing.T) {

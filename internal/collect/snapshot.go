@@ -86,6 +86,19 @@ func (e *Engine) newSnapshot() *Snapshot {
 	}
 }
 
+// roomForFiles returns where what there is to say of files goes, which is new if most of
+// the files are gone that there were.
+func (s *Snapshot) roomForFiles(sources []*source) []File {
+	n := 0
+	for _, source := range sources {
+		n += len(source.names)
+	}
+	if cap(s.Files) > 4*n+1024 {
+		return make([]File, 0, n)
+	}
+	return s.Files[:0]
+}
+
 // Release gives the snapshot's memory back to its engine. It must not be used
 // afterwards.
 func (s *Snapshot) Release() {

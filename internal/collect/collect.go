@@ -70,6 +70,7 @@ type Engine struct {
 	free     chan *Snapshot // released, to be used again
 	table    *series.Table
 	unmix    bool        // a file is gone that disagreed with others: learn anew
+	weight   int         // of the table, when it was last learnt anew; 0 if it was not yet
 	memory   mergeMemory // is kept for its memory alone
 	sources  []*source
 	scanners []*scanner
@@ -214,6 +215,9 @@ func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
 		c.snapshot.Release()
 		return nil, err
 	}
+	if e.weight == 0 {
+		e.weight = e.table.Weight()
+	}
 	return c.finish(), nil
 }
 
@@ -224,17 +228,18 @@ const keepGone = 4096
 const keepBulk = 1 << 20
 
 // muchGone reports whether a third of what the table holds is not there any
-// more, or something huge may not be. Then it is cheaper, and much simpler, to
+// more, or something huge may not be, or much of what is no series. Then it is cheaper, and much simpler, to
 // learn the rest anew than to sort out the table.
 func (e *Engine) muchGone() bool {
 	gone := e.table.Len() - e.table.Live()
-	return gone > keepGone && gone > e.table.Live()/2 || e.table.Lost() && e.table.Bulk() > keepBulk
+	return gone > keepGone && gone > e.table.Live()/2 || e.table.Lost() && e.table.Bulk() > keepBulk ||
+		e.table.Released() && e.weight > 0 && e.table.Weight() > 2*e.weight+keepBulk
 }
 
 // reset forgets everything that was learnt, and with it the memory that it took to read
 // and merge all that.
 func (e *Engine) reset() {
-	e.table, e.unmix = series.NewTable(), false
+	e.table, e.unmix, e.weight = series.NewTable(), false, 0
 	e.free = make(chan *Snapshot, 2)
 	e.scanners = nil
 	for i := range min(runtime.GOMAXPROCS(0)+1, maxScanners) {

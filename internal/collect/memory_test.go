@@ -55,6 +55,17 @@ func TestMemoryFollows(t *testing.T) {
 			replace(t, filepath.Join(dir, two), fresh(round, 7_000))
 			look()
 		},
+		"keys spelled anew": func(t *testing.T, dir string, round int, look func()) {
+			const series, keys = 10, 20_000
+			space := strings.NewReplacer("0", " ", "1", "\t", "2", "\n", "3", "\r")
+			b := clientmmap.AppendHeader(nil, 0)
+			for i := range keys {
+				number := strconv.FormatInt(int64(round*keys+i), 4)
+				b = clientmmap.AppendEntry(b, fmt.Appendf(nil, `["m","m",["l"],["%d"]%s]`, i%series, space.Replace(number)), 1)
+			}
+			replace(t, filepath.Join(dir, two), withUsed(b, uint32(len(b))))
+			look()
+		},
 		"processes replaced": func(t *testing.T, dir string, round int, look func()) {
 			path := filepath.Join(dir, fmt.Sprintf("gauge_all_%d-0.db", round))
 			rewrite(t, path, fresh(0, 7_000))
@@ -104,11 +115,12 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		}
 	}
 	tests := map[string]func(t *testing.T, dir string){
-		"series":   many(100_000, `["m","m",["l"],["#"]]`),
-		"entries":  many(1_000_000, `["m","m",[],[]]`), // of one series
-		"bad keys": many(1_000_000, "x"),
+		"series":    many(100_000, `["m","m",["l"],["#"]]`),
+		"entries":   many(1_000_000, `["m","m",[],[]]`), // of one series
+		"bad keys":  many(1_000_000, "x"),
+		"long keys": many(100, `["m","m",["l"],["`+strings.Repeat("x", 50_000)+`#"]]`),
 		"files": func(t *testing.T, dir string) {
-			for i := range 10_000 {
+			for i := range 7_000 {
 				must(t, os.Symlink("nowhere", filepath.Join(dir, fmt.Sprintf("counter_no_%d-0.db", i))))
 			}
 		},

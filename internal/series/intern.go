@@ -24,6 +24,7 @@ func (t *Table) Intern(raw []byte, from *Source, parse ParseFunc) (id ID, fresh 
 		}
 		if key == 0 {
 			key = t.keys.add(raw, hash, from.last)
+			t.keyBytes += len(raw)
 			if len(raw) >= bulky {
 				t.bulk += len(raw)
 			}

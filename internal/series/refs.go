@@ -48,6 +48,7 @@ func (t *Table) compare(id ID, kind kind) {
 
 // Release takes back what [Table.Retain] counted.
 func (t *Table) Release(first ID, n int) {
+	t.released = true
 	if first == None {
 		return
 	}

@@ -88,6 +88,8 @@ type Table struct {
 	live      int            // records with refs
 	lost      bool           // there was a series that is gone
 	bulk      int            // bytes of huge keys
+	keyBytes  int            // of all keys
+	released  bool           // entries were there that are gone
 	mixed     map[ID]typeSet // series that files of different kinds or families name: their types
 	changed   bool           // the last layout no longer holds
 	resort    bool           // nor does its order
@@ -149,10 +151,21 @@ func (t *Table) Mixed(id ID) bool {
 func (t *Table) Mixings() int { return len(t.mixed) }
 
 // bulky is the length, in bytes, from which a key counts as huge.
-const bulky = 64 << 10
+const bulky = 4 << 10
 
 // Bulk returns how many bytes, about, the table's huge keys have.
 func (t *Table) Bulk() int { return t.bulk }
+
+// Weight returns how many bytes, about, that takes which is not there once for each
+// series: keys, of which any number may read the same, and what files are called whose
+// keys are all bad.
+func (t *Table) Weight() int {
+	const each = 100 // about, of what is kept beside a key, and of the others
+	return t.keyBytes + each*(int(t.keys.parts.len)+len(t.pids)+len(t.spaces)+len(t.said))
+}
+
+// Released reports whether there ever were entries that are gone now.
+func (t *Table) Released() bool { return t.released }
 
 // Lost reports whether there ever was a series that is gone now. If it comes
 // back in a file of another kind, the table takes it for mixed.

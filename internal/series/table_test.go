@@ -648,3 +648,35 @@ func TestRenamedLabelIsNotRaw(t *testing.T) {
 		t.Errorf("%+v", raw)
 	}
 }
+
+// TestWeight: all that a table keeps and that is not there once for each series has a
+// weight, so that somebody notices if it grows.
+func TestWeight(t *testing.T) {
+	table := series.NewTable()
+	intern(t, table, entry{"counter_1-0.db", `["m","m",[],[]]`})
+	growing := map[string]func(i int){
+		"keys that read the same": func(i int) {
+			intern(t, table, entry{"counter_1-0.db", `["m","m",[],[]` + strings.Repeat(" ", i+1) + `]`})
+		},
+		"processes": func(i int) { source(t, table, fmt.Sprintf("gauge_all_%d-0.db", i)) },
+		"metrics":   func(i int) { source(t, table, fmt.Sprintf("metric_m%d___1.bin", i)) },
+	}
+	for name, grow := range growing {
+		before, known := table.Weight(), table.Len()
+		for range 2 {
+			for i := range 100 {
+				grow(i)
+			}
+		}
+		if more := table.Weight() - before; more < 100*80 || more > 100*300 || table.Len() != known {
+			t.Errorf("100 %s weigh %d bytes", name, more)
+		}
+	}
+	if table.Released() {
+		t.Error("nothing was released")
+	}
+	table.Release(series.None, 1)
+	if !table.Released() {
+		t.Error("an entry without a series was released")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -835,6 +836,39 @@ func TestHugeFamily(t *testing.T) {
 			t.Errorf("%d families, %v", len(families), err)
 		}
 	}
+}
+
+// TestManyFamilies: a writer that served a page of many families lets their memory go with
+// the next one that has few.
+func TestManyFamilies(t *testing.T) {
+	var entries []entry
+	for i := range 50_000 {
+		entries = append(entries, entry{fmt.Sprintf(`["m%d","m%[1]d",[],[]]`, i), 1})
+	}
+	many := snapshot(t, map[string][]entry{"counter_1-0.db": entries})
+	few := snapshot(t, map[string][]entry{"counter_1-0.db": entries[:1]})
+	w := exposition.NewWriter(nil)
+	write := func(s *collect.Snapshot) {
+		w.Begin(io.Discard, exposition.Text)
+		if err := w.Page(s, s.Layout.Families, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	write(few)
+	before := heap()
+	write(many)
+	write(few)
+	if now := heap(); now > before+1<<20 {
+		t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+	}
+	write(many)
+	runtime.KeepAlive(many)
 }
 
 // TestParts: a page is the same however it is cut, in each format.

@@ -24,7 +24,9 @@ type family struct {
 // values, in order. It is valid until the next call.
 func (w *Writer) shape(s *collect.Snapshot, families []series.Family) []family {
 	w.names = namesOf(s.Layout, w.format.escaping)
-	w.families = w.families[:0]
+	if w.families = w.families[:0]; cap(w.families) > 4*len(families)+manyFamilies {
+		w.families = nil // there were far more
+	}
 	for _, f := range families {
 		name := w.names.family(f.Name)
 		shown := family{Family: f, shown: name, title: name, quoted: !isClassic(name), bound: boundOf(f.Type)}
@@ -43,6 +45,10 @@ func (w *Writer) shape(s *collect.Snapshot, families []series.Family) []family {
 	}
 	return w.families
 }
+
+// manyFamilies is for how many families a Writer keeps its memory at least. Applications
+// have a few hundred.
+const manyFamilies = 4096
 
 // boundOf returns the label that families of a type are arranged by.
 func boundOf(t discover.Type) string {

@@ -80,8 +80,8 @@ func ReadMetadata(path string) (directfilestore.Metadata, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	metrics, err := directfilestore.ParseMetadata(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err != nil { // which may have a number in it that is megabytes long
+		return nil, fmt.Errorf("%s: %.500s", path, err.Error())
 	}
 	return metrics, nil
 }

@@ -1,6 +1,7 @@
 package collect_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,6 +234,27 @@ func TestMetadataReadableAgain(t *testing.T) {
 	defer s.Release()
 	if s.Dirs[0].MetadataErr != nil {
 		t.Errorf("metadata: %v", s.Dirs[0].MetadataErr)
+	}
+}
+
+// What is wrong with metadata is said in few words, however many there are in them: it
+// goes to the log, and is kept as long as it is wrong.
+func TestMetadataOfHugeNonsense(t *testing.T) {
+	huge := strings.Repeat("1", 1<<20)
+	for _, text := range []string{
+		`{"version":1` + huge + `,"metrics":[]}`,
+		`{"version":1,"metrics":[{"name":"` + huge + `"}]}`,
+		`{"version":1,"metrics":[{"name":` + huge + `}]}`,
+		`{"version":1,"metrics":[{"name":"m","type":"` + huge + `"}]}`,
+		`{"version":1,"metrics":[{"name":"m","type":"gauge","aggregation":"` + huge + `"}]}`,
+		`{"version":1,"metrics":[{"name":"m","type":"histogram","buckets":["` + huge + `"]}]}`,
+		`{"version":1,"metrics":[{"name":"m","type":"histogram","buckets":[1,"0.` + huge + `"]}]}`,
+	} {
+		path := filepath.Join(t.TempDir(), directfilestore.MetadataName)
+		rewrite(t, path, []byte(text))
+		if _, err := collect.ReadMetadata(path); err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%.80s: an error of %d bytes", text, len(fmt.Sprint(err)))
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func ParseMetadata(data []byte) (Metadata, error) {
 			err = errors.New("name comes twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("metric %d, %q: %w", i+1, name, err)
+			return nil, fmt.Errorf("metric %d, %.100q: %w", i+1, name, err)
 		}
 		metadata[name] = m
 	}
@@ -121,7 +121,7 @@ func parseType(text string) (discover.Type, error) {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("type %q is not known", text)
+	return 0, fmt.Errorf("type %.100q is not known", text)
 }
 
 // parseAggregation parses the aggregation of a metric of type t; text may be
@@ -139,7 +139,7 @@ func parseAggregation(text *string, t discover.Type) (Aggregation, error) {
 		}
 		return a, nil
 	}
-	return 0, fmt.Errorf("aggregation %q is not known", *text)
+	return 0, fmt.Errorf("aggregation %.100q is not known", *text)
 }
 
 func parseBuckets(raw []json.RawMessage) (buckets []string, err error) {
@@ -151,10 +151,10 @@ func parseBuckets(raw []json.RawMessage) (buckets []string, err error) {
 		}
 		bound, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsInf(bound, 0) || math.IsNaN(bound) {
-			return nil, fmt.Errorf("bucket %q is not a finite number", text)
+			return nil, fmt.Errorf("bucket %.100q is not a finite number", text)
 		}
 		if bound <= last {
-			return nil, fmt.Errorf("bucket %q does not come after the one before it", text)
+			return nil, fmt.Errorf("bucket %.100q does not come after the one before it", text)
 		}
 		buckets, last = append(buckets, text), bound
 	}

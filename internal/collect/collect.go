@@ -126,6 +126,9 @@ func (c Config) Engine() *Engine {
 		Config: c,
 		busy:   make(chan struct{}, 1),
 	}
+	for i := range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
+		e.scanners = append(e.scanners, &scanner{window: newWindow(), reading: &e.reading[1+i]})
+	}
 	for _, dir := range c.Dirs {
 		e.sources = append(e.sources, newSource(dir))
 	}
@@ -236,15 +239,11 @@ func (e *Engine) muchGone() bool {
 		e.table.Released() && e.weight > 0 && e.table.Weight() > 2*e.weight+keepBulk
 }
 
-// reset forgets everything that was learnt, and with it the memory that it took to read
-// and merge all that.
+// reset forgets everything that was learnt, and with it the memory that it took to merge
+// all that.
 func (e *Engine) reset() {
 	e.table, e.unmix, e.weight = series.NewTable(), false, 0
 	e.free = make(chan *Snapshot, 2)
-	e.scanners = nil
-	for i := range min(runtime.GOMAXPROCS(0)+1, maxScanners) {
-		e.scanners = append(e.scanners, &scanner{window: newWindow(), reading: &e.reading[1+i]})
-	}
 	e.memory = mergeMemory{first: map[series.ID]discover.Rule{}, latest: map[series.ID]float64{}}
 	for _, s := range e.sources {
 		s.files = map[string]*file{}

@@ -231,8 +231,8 @@ const keepGone = 4096
 const keepBulk = 1 << 20
 
 // muchGone reports whether a third of what the table holds is not there any
-// more, or something huge may not be, or much of what is no series. Then it is cheaper, and much simpler, to
-// learn the rest anew than to sort out the table.
+// more, or something huge may not be, or much of what is no series. Then it is
+// cheaper, and much simpler, to learn the rest anew than to sort out the table.
 func (e *Engine) muchGone() bool {
 	gone := e.table.Len() - e.table.Live()
 	return gone > keepGone && gone > e.table.Live()/2 || e.table.Lost() && e.table.Bulk() > keepBulk ||

@@ -133,7 +133,7 @@ module MetricsServer
 
     def rest(seconds)
       wake_at = @clock.now + seconds
-      @clock.wait([wake_at - @clock.now, TICK].min) while !@stopping && @clock.now < wake_at
+      @clock.wait(TICK) while !@stopping && @clock.now < wake_at
     end
   end
 end

@@ -130,6 +130,18 @@ RSpec.describe MetricsServer::Supervisor do
     )
   end
 
+  # As it does for a thread that waits its turn, or a process that was stopped.
+  it 'goes on when time passes between two looks at the clock' do
+    looks = 0
+    allow(clock).to receive(:now).and_wrap_original do |now|
+      now.call + ((looks += 1) * 0.3)
+    end
+    allow(clock).to receive(:wait).and_wrap_original do |wait, seconds|
+      seconds.negative? ? raise(ArgumentError, 'time interval must not be negative') : wait.call(seconds)
+    end
+    expect(run(supervisor(0, 0, 0), 20).map { |event| event[1] }).to include(:starting).and end_with(:stopped)
+  end
+
   it 'stops at once while it rests' do
     lives = Array.new(6, 1)
     run(supervisor(*lives), 45)

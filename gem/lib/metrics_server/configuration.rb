@@ -14,18 +14,15 @@ module MetricsServer
   #     config.web_exporter.port = 9083
   #   end
   #
-  # What is nil here comes from the environment, from config/gitlab.yml, or has
-  # a default. To be set while an application boots, by one thread.
+  # What is nil or blank here comes from the environment, from config/gitlab.yml,
+  # or has a default. To be set while an application boots, by one thread.
   class Configuration
     # Overrides the settings of one exporter; see ExporterSettings for the keys.
     Overrides = Struct.new(*ExporterSettings::KEYS)
 
     SWITCH = 'GITLAB_GOLANG_METRICS_SERVER'
 
-    attr_writer :root, :environment, :config_file, :metrics_dir, :logger
-
-    # Directory of the Go server's program, a String or Pathname; nil: the PATH.
-    attr_accessor :binary_dir
+    attr_writer :root, :environment, :config_file, :metrics_dir, :binary_dir, :logger
 
     # true: the Go server, false: the Ruby server, nil: what the variable
     # GITLAB_GOLANG_METRICS_SERVER says.
@@ -42,24 +39,30 @@ module MetricsServer
 
     # The application's directory.
     def root
-      @root || (defined?(::Rails.root) && ::Rails.root&.to_s) || Dir.pwd
+      filled(@root) || (defined?(::Rails.root) && ::Rails.root&.to_s) || Dir.pwd
     end
 
     # The Rails environment.
     def environment
-      @environment&.to_s || (defined?(::Rails.env) && ::Rails.env.to_s) ||
-        filled('RAILS_ENV') || filled('RACK_ENV') || 'development'
+      filled(@environment)&.to_s || (defined?(::Rails.env) && ::Rails.env.to_s) ||
+        filled(@env['RAILS_ENV']) || filled(@env['RACK_ENV']) || 'development'
     end
 
     # Path of gitlab.yml.
     def config_file
-      @config_file || filled('GITLAB_CONFIG') || File.join(root, 'config', 'gitlab.yml')
+      filled(@config_file) || filled(@env['GITLAB_CONFIG']) || File.join(root, 'config', 'gitlab.yml')
     end
 
     # The directory where the processes of a target keep their metrics, absolute.
     def metrics_dir(target)
-      dir = @metrics_dir || filled('prometheus_multiproc_dir') || "tmp/prometheus_multiproc_dir/#{target.name}"
+      dir = filled(@metrics_dir) || filled(@env['prometheus_multiproc_dir']) ||
+            "tmp/prometheus_multiproc_dir/#{target.name}"
       File.expand_path(dir.to_s, root)
+    end
+
+    # Directory of the Go server's program, a String or Pathname; nil: the PATH.
+    def binary_dir
+      filled(@binary_dir)
     end
 
     def log_file(target)
@@ -67,9 +70,7 @@ module MetricsServer
     end
 
     def golang_server?
-      return @golang_server unless @golang_server.nil?
-
-      Boolean.parse(@env[SWITCH]) || false
+      [@golang_server, @env[SWITCH]].map { |value| Boolean.parse(value) }.compact.first || false
     end
 
     def logger
@@ -106,9 +107,8 @@ module MetricsServer
       end
     end
 
-    def filled(variable)
-      value = @env[variable].to_s
-      value unless value.strip.empty?
+    def filled(value)
+      value unless value.to_s.scrub.strip.empty?
     end
   end
 end

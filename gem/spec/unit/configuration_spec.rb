@@ -164,6 +164,12 @@ RSpec.describe MetricsServer::Configuration do
       expect(config.metrics_dir(puma)).to eq('/run/mine')
     end
 
+    # Whose *.db would be wiped.
+    it 'is never the root for being blank' do
+      config.metrics_dir = ' '
+      expect(config.metrics_dir(puma)).to eq("#{tmp}/tmp/prometheus_multiproc_dir/puma")
+    end
+
     it 'is absolute: below the root, not where the process happens to be' do
       env['prometheus_multiproc_dir'] = 'a/../metrics'
       expect(config.metrics_dir(puma)).to eq("#{tmp}/metrics")
@@ -196,6 +202,17 @@ RSpec.describe MetricsServer::Configuration do
     end
   end
 
+  it 'takes what is blank for not set, in Ruby too' do
+    config.root = config.environment = config.config_file = config.binary_dir = ''
+    expect([config.root, config.environment, config.binary_dir]).to eq([Dir.pwd, 'development', nil])
+    expect(config.config_file).to eq(File.join(Dir.pwd, 'config', 'gitlab.yml'))
+  end
+
+  it 'knows where the program of the Go server is' do
+    config.binary_dir = Pathname.new('/opt/bin')
+    expect(config.binary_dir).to eq(Pathname.new('/opt/bin'))
+  end
+
   describe '#golang_server?' do
     { nil => false, '' => false, '1' => true, 'true' => true, 'yes' => true, '0' => false, 'false' => false,
       'perhaps' => false }.each do |value, answer|
@@ -203,6 +220,14 @@ RSpec.describe MetricsServer::Configuration do
         env['GITLAB_GOLANG_METRICS_SERVER'] = value if value
         expect(config.golang_server?).to be(answer)
       end
+    end
+
+    it 'understands in Ruby what it understands in the variable' do
+      config.golang_server = 'false'
+      expect(config.golang_server?).to be(false)
+      config.golang_server = ''
+      env['GITLAB_GOLANG_METRICS_SERVER'] = '1'
+      expect(config.golang_server?).to be(true)
     end
 
     it 'is what Ruby says before that' do

@@ -59,7 +59,7 @@ module MetricsServer
     private
 
     def absolute(dir)
-      raise InstallError, 'The directory to install into is empty. Name one.' if dir.to_s.strip.empty?
+      raise InstallError, 'The directory to install into is empty. Name one.' if dir.to_s.scrub.strip.empty?
 
       File.expand_path(dir.to_s)
     rescue ArgumentError => e # a null byte, or ~ and the name of nobody

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'pathname'
+require 'stringio'
 require 'metrics_server/installer'
 
 RSpec.describe MetricsServer::Installer do
@@ -69,6 +70,11 @@ RSpec.describe MetricsServer::Installer do
     it "refuses the directory #{dir.inspect}" do
       expect { described_class.new(dir, version: 'main') }.to raise_error(MetricsServer::InstallError, /directory/)
     end
+  end
+
+  it 'says what is wrong with a directory of whatever name' do
+    installer = described_class.new("/proc/\xff", version: 'main', out: StringIO.new)
+    expect { installer.install }.to raise_error(MetricsServer::InstallError, %r{Couldn't use /proc/. as a directory})
   end
 
   def command(*names, path: ENV.fetch('PATH'))

@@ -11,6 +11,12 @@ RSpec.describe MetricsServer::RubyServer::Log do
     expect(File.read(path)).to match(/\A\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4}\] INFO  hello\n\z/)
   end
 
+  it 'takes text in whatever encoding' do
+    described_class.new(path).server.info("serving from caf\xe9")
+
+    expect(File.read(path)).to end_with("INFO  serving from caf\u{fffd}\n")
+  end
+
   it 'appends' do
     2.times { |number| described_class.new(path) << "line #{number}\n" }
 

@@ -60,7 +60,7 @@ module MetricsServer
 
         # Without the name and password that an address may hold.
         def public_text(text)
-          text.gsub(%r{://[^/\s]+@}, '://***@')
+          text.scrub.gsub(%r{://[^/\s]+@}, '://***@')
         end
 
         private

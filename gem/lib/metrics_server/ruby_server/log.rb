@@ -12,6 +12,16 @@ module MetricsServer
     class Log
       TIME_FORMAT = '[%Y-%m-%dT%H:%M:%S.%L%z]'
 
+      # Takes any text: of what is not in its encoding, such as the name of a
+      # directory may be, WEBrick's raises.
+      class ServerLog < WEBrick::Log
+        private
+
+        def format(text)
+          super(text.is_a?(String) ? text.scrub : text)
+        end
+      end
+
       # Logger of the server: info, warn, error, fatal.
       attr_reader :server
 
@@ -20,7 +30,7 @@ module MetricsServer
         @path = (path || File::NULL).to_s
         @mutex = Mutex.new
         @file = open_file
-        @server = WEBrick::Log.new(self)
+        @server = ServerLog.new(self)
         @server.time_format = TIME_FORMAT
       end
 

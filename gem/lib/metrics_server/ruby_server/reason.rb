@@ -5,9 +5,10 @@ module MetricsServer
     # Errors in the words of the system, for people.
     module Reason
       # 'Permission denied' of 'Permission denied @ rb_sysopen - /some/file', and
-      # only the first line: some messages show source code after it.
+      # only the first line: some messages show source code after it. A path in it
+      # may be anything.
       def self.of(error)
-        text = error.message.lines.first.to_s.strip
+        text = error.message.scrub.lines.first.to_s.strip
         error.is_a?(SystemCallError) ? text.sub(/ (@|-) .*/, '') : text
       end
     end

@@ -4,7 +4,7 @@ namespace :gitlab do
   namespace :metrics_exporter do
     desc 'Install gitlab-metrics-exporter into a directory, or upgrade it there'
     task :install, [:dir] do |_task, arguments| # without :environment: nothing of the application is needed
-      if arguments.dir.to_s.strip.empty?
+      if arguments.dir.to_s.scrub.strip.empty?
         abort <<~TEXT
           Please specify the directory where you want to install the exporter
           Usage: rake "gitlab:metrics_exporter:install[/installation/dir]"

@@ -44,13 +44,13 @@ module MetricsServer
 
     # For a process of the application that is neither Puma's nor Sidekiq's, such
     # as a rake task: if it writes metrics to the directory, then by its name, and its
-    # files stay for as long as it lives.
+    # files stay for as long as it lives. Does nothing where prepare did all that.
     def take_name
       dir = @env['prometheus_multiproc_dir'].to_s
-      return if dir.empty?
+      return if @target || dir.empty?
 
       require 'prometheus/client'
-      @shared = MetricsDirectory.new(dir).join
+      @directory = MetricsDirectory.new(dir).join
       ::Prometheus::Client.configuration.pid_provider = method(:process_name)
     end
 

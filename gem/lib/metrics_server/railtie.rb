@@ -21,7 +21,7 @@ module MetricsServer
         require 'metrics_server/sidekiq_hooks'
         SidekiqHooks.install
       else
-        # Where the Puma plugin has prepared this process before, this changes nothing.
+        # Does nothing where the Puma plugin has prepared this process.
         MetricsServer.guard { MetricsServer.application.take_name }
       end
     end

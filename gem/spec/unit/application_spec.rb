@@ -379,24 +379,31 @@ RSpec.describe MetricsServer::Application do
   end
 
   describe '#leave' do
-    it 'gives up the directory in a copy of the process' do
-      application.prepare('puma')
-      FileUtils.touch(File.join(puma_dir, 'counter_puma_0-0.db'))
-      read, write = IO.pipe
-      copy = Process.fork do
-        application.leave
-        write.puts('left')
-        sleep
-      ensure
-        Process.exit!(0)
+    # The Railtie calls take_name in processes that the Puma plugin has prepared, too.
+    { 'in a copy of the process' => -> { application.prepare('puma') },
+      'under Rails, too' => -> { application.prepare('puma') && application.take_name },
+      'in a copy of a process that has only joined it' => lambda {
+        MetricsServer::MetricsDirectory.new(puma_dir).tap(&:use).forget
+        env['prometheus_multiproc_dir'] = puma_dir
+        application.take_name
+      } }.each do |what, begun|
+      it "gives up the directory #{what}" do
+        in_a_process do
+          instance_exec(&begun)
+          read, write = IO.pipe
+          copy = Process.fork do
+            application.leave
+            write.puts('left')
+            sleep
+          end
+          read.gets
+          application.leave # what the end of this process does
+          raise 'still in use' unless MetricsServer::MetricsDirectory.new(puma_dir).use
+        ensure
+          Process.kill(:KILL, copy)
+          Process.wait(copy)
+        end
       end
-      read.gets
-      application.directory.forget # what the end of this process does
-      expect(MetricsServer::MetricsDirectory.new(puma_dir).use).to be(true)
-    ensure
-      Process.kill(:KILL, copy)
-      Process.wait(copy)
-      [read, write].each(&:close)
     end
 
     it 'does nothing where nothing was prepared' do

@@ -46,6 +46,33 @@ RSpec.describe MetricsServer::RubyServer::HttpServer do
     socket&.close
   end
 
+  it 'does not keep a silent client' do
+    stub_const("#{described_class}::SILENCE", 0.5)
+    running = server(->(_env) { [200, {}, []] })
+    running.start { events << :ended }
+    socket = TCPSocket.new('127.0.0.1', port)
+
+    expect(socket.wait_readable(3)&.read).to eq('')
+  ensure
+    socket&.close
+    running.stop
+  end
+
+  it 'reads no long body into memory' do
+    running = server(->(env) { [200, {}, [env['rack.input'].read]] })
+    running.start { events << :ended }
+    answers = { 'Content-Length: 4' => 'a=b&', 'Content-Length: 65537' => '', 'Transfer-Encoding: chunked' => '' }
+              .map do |header, body|
+      TCPSocket.open('127.0.0.1', port) do |socket|
+        socket.write("POST / HTTP/1.1\r\nHost: a\r\n#{header}\r\n\r\n#{body}")
+        socket.gets
+      end
+    end
+
+    expect(answers).to match([/ 200 /, / 413 /, / 413 /])
+    running.stop
+  end
+
   it 'serves all interfaces for an empty address' do
     running = server(->(_env) { [200, {}, ['here']] }, address: '')
     running.start { events << :ended }

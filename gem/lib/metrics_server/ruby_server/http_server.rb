@@ -15,13 +15,25 @@ require 'metrics_server/ruby_server/unnoticed_health_check'
 module MetricsServer
   class RubyServer
     # WEBrick, on the address and the port of the settings, with a Rack
-    # application. It has a thread for each connection, where the TLS handshake
-    # is made too: nobody waits for a silent client.
+    # application. It has a thread for each connection, a hundred at most, where the
+    # TLS handshake is made too: nobody waits for a silent client.
     class HttpServer
       HANDLER = defined?(::Rackup::Handler::WEBrick) ? ::Rackup::Handler::WEBrick : ::Rack::Handler::WEBrick
 
-      # Logs what others ask for.
+      # Logs what others ask for, and takes no body that is worth its name: it would
+      # be read into memory as a whole, before anybody looks at the path.
       class Server < WEBrick::HTTPServer
+        LONGEST_BODY = 65_536
+
+        def service(request, response)
+          if request['transfer-encoding'] || request['content-length'].to_i > LONGEST_BODY
+            response.keep_alive = false # else WEBrick reads it after all
+            raise WEBrick::HTTPStatus::RequestEntityTooLarge, 'the body is too long'
+          end
+
+          super
+        end
+
         def access_log(config, request, response)
           super unless request.path == UnnoticedHealthCheck::PATH
         end
@@ -30,6 +42,10 @@ module MetricsServer
       # Seconds that stop waits for requests in flight. A scraper comes again;
       # those who supervise the server do not wait for ever.
       GRACE = 2
+
+      # Seconds that a client may be silent. Before who supervises the server takes it for
+      # hung, there is a thread again for his question.
+      SILENCE = 10
 
       ANYWHERE = ['', '*', '::'].freeze # IPv4 and IPv6
 
@@ -72,7 +88,8 @@ module MetricsServer
       private
 
       def options(log)
-        { DoNotListen: true, Port: @settings.port, Logger: log.server, AccessLog: log.access }.merge(tls_options)
+        { DoNotListen: true, Port: @settings.port, Logger: log.server, AccessLog: log.access,
+          RequestTimeout: SILENCE }.merge(tls_options)
       end
 
       def tls_options

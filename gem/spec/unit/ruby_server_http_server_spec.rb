@@ -58,6 +58,20 @@ RSpec.describe MetricsServer::RubyServer::HttpServer do
     running.stop
   end
 
+  it 'does not keep a client that does not read', if: Socket.const_defined?(:TCP_USER_TIMEOUT) do
+    stub_const("#{described_class}::SILENCE", 0.5)
+    running = server(->(_env) { [200, {}, ['x' * 20_000_000]] })
+    running.start { events << :ended }
+    free = -> { running.instance_variable_get(:@webrick).tokens.size }
+    before = free.call
+    socket = TCPSocket.new('127.0.0.1', port).tap { |client| client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n") }
+    wait_until('it is being answered') { free.call < before }
+    wait_until('it was given up') { free.call == before }
+  ensure
+    socket&.close
+    running.stop
+  end
+
   it 'reads no long body into memory' do
     running = server(->(env) { [200, {}, [env['rack.input'].read]] })
     running.start { events << :ended }

@@ -43,8 +43,8 @@ module MetricsServer
       # those who supervise the server do not wait for ever.
       GRACE = 2
 
-      # Seconds that a client may be silent. Before who supervises the server takes it for
-      # hung, there is a thread again for his question.
+      # Seconds that a client may be silent, or take nothing of its answer. So there is a
+      # thread again for who supervises the server before he takes it for hung.
       SILENCE = 10
 
       ANYWHERE = ['', '*', '::'].freeze # IPv4 and IPv6
@@ -116,9 +116,18 @@ module MetricsServer
         Addrinfo.getaddrinfo(host, @settings.port, nil, :STREAM, nil, Socket::AI_PASSIVE).map(&:ip_address).uniq
       end
 
+      # A client that takes nothing of its answer would have its thread, and the page, for
+      # ever: WEBrick writes until all is written. Connections have this from their listener.
+      def limit_slowness(listener)
+        return unless Socket.const_defined?(:TCP_USER_TIMEOUT) # Linux
+
+        listener.to_io.setsockopt(:TCP, :USER_TIMEOUT, (SILENCE * 1000).to_i)
+      end
+
       # nil when all is well. Machines without IPv6 do have names with IPv6 addresses.
       def failure_to_listen(address)
         @webrick.listen(address, @settings.port)
+        limit_slowness(@webrick.listeners.last)
         nil
       rescue Errno::EADDRNOTAVAIL, Errno::EAFNOSUPPORT => e
         e

@@ -117,6 +117,7 @@ module MetricsServer
       @name = @own_name = name
     end
 
+    # The client asks in one thread at a time.
     def take_name_of_fork
       @named = Process.pid
       @directory.disclaim

@@ -18,11 +18,12 @@ module MetricsServer
 
     ADVICE = {
       Errno::ENOENT => 'Install it (rake "gitlab:metrics_exporter:install[dir]") and put dir/bin on the PATH of the ' \
-                       'application, or %s.',
+                       'application, or name it with binary_dir, or %s.',
       Errno::EACCES => 'Let the user that runs the application read its directory and execute it, or %s.'
     }.freeze
     OTHER_ADVICE = 'If that does not pass, %s.'
-    RUBY_INSTEAD = 'unset GITLAB_GOLANG_METRICS_SERVER to run the Ruby server'
+    RUBY_INSTEAD = 'run the Ruby server: with golang_server = false in MetricsServer.configure, or, where that ' \
+                   'is not set, without GITLAB_GOLANG_METRICS_SERVER'
 
     # config: a Configuration. settings: the target's ExporterSettings.
     def initialize(target, metrics_dir:, config:, settings:)

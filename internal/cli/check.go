@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"slices"
 	"strconv"
 	"text/tabwriter"
 
@@ -58,28 +56,19 @@ func check(r *reading, t terminal) error {
 	for _, family := range snapshot.Layout.Conflicts {
 		fmt.Fprintf(t.out, "%s: files disagree about this metric\n", printable(family))
 	}
-	printDirs(t.out, snapshot)
+	troubles := troublesOf(snapshot.Dirs)
+	for _, trouble := range troubles {
+		fmt.Fprintf(t.out, "\n%s\n", trouble)
+	}
 	fmt.Fprintf(t.out, "\n%d files, %d damaged, %d entries, %d series", len(snapshot.Files), len(damaged), entries, snapshot.Layout.Len())
 	if n := len(snapshot.Layout.Conflicts); n > 0 {
 		fmt.Fprintf(t.out, ", %d families that files disagree about", n)
 	}
 	fmt.Fprintln(t.out)
-	if len(damaged) > 0 || slices.ContainsFunc(snapshot.Dirs, func(d collect.Dir) bool { return d.Err != nil || d.MetadataErr != nil }) {
+	if len(damaged) > 0 || len(troubles) > 0 {
 		return errDamaged
 	}
 	return nil
-}
-
-// printDirs names the directories that cannot be read, or whose metadata cannot.
-func printDirs(out io.Writer, s *collect.Snapshot) {
-	for _, dir := range s.Dirs {
-		if dir.Err != nil {
-			fmt.Fprintf(out, "\n%s: %v\n", printable(dir.Path), dir.Err)
-		}
-		if dir.MetadataErr != nil {
-			fmt.Fprintf(out, "\nmetadata of metrics: %v\n", dir.MetadataErr)
-		}
-	}
 }
 
 // row is a file's line in the table.

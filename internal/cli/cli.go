@@ -13,10 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"gitlab-metrics-exporter/internal/collect"
-
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
+
+	"gitlab-metrics-exporter/internal/collect"
 )
 
 // Name is the program's name.

@@ -91,22 +91,30 @@ func (r *reading) config() (collect.Config, error) {
 	return c, nil
 }
 
-// warnOfDamage names the directories that cannot be read, or whose metadata cannot,
-// and the files that are damaged.
+// warnOfDamage names what cannot be read of directories, and the files that are damaged.
 func warnOfDamage(t terminal, snapshot *collect.Snapshot) {
-	for _, dir := range snapshot.Dirs {
-		if dir.Err != nil {
-			fmt.Fprintf(t.err, "%s: warning: %v\n", Name, dir.Err)
-		}
-		if dir.MetadataErr != nil {
-			fmt.Fprintf(t.err, "%s: warning: metadata of metrics: %v\n", Name, dir.MetadataErr)
-		}
+	for _, trouble := range troublesOf(snapshot.Dirs) {
+		fmt.Fprintf(t.err, "%s: warning: %s\n", Name, trouble)
 	}
 	for _, f := range snapshot.Files {
 		if f.Damage != nil {
 			fmt.Fprintf(t.err, "%s: warning: %s: %v\n", Name, printable(snapshot.Path(f)), f.Damage)
 		}
 	}
+}
+
+// troublesOf says of directories what cannot be read: they themselves, or the metadata of
+// their metrics.
+func troublesOf(dirs []collect.Dir) (troubles []string) {
+	for _, dir := range dirs {
+		if dir.Err != nil {
+			troubles = append(troubles, dir.Err.Error())
+		}
+		if dir.MetadataErr != nil {
+			troubles = append(troubles, "metadata of metrics: "+dir.MetadataErr.Error())
+		}
+	}
+	return troubles
 }
 
 // readingOf adds the settings of what is read to a command that does so once.

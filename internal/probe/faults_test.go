@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"gitlab-metrics-exporter/internal/probe"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"gitlab-metrics-exporter/internal/probe"
 )
 
 // TestFaults: each fault is logged when it begins and when it ends, and not in

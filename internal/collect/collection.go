@@ -80,15 +80,14 @@ func (e *Engine) begin() *collection {
 // forgetGone forgets the files of a source that are not there any more, or do not
 // count.
 func (c *collection) forgetGone(s *source) {
-	there := make(map[string]bool, len(s.names))
-	for _, name := range s.names {
-		there[name] = s.census.dead[name] == nil
-	}
 	left := map[string]*file{} // for a map never shrinks
+	for _, name := range s.names {
+		if s.census.dead[name] == nil {
+			left[name] = s.files[name]
+		}
+	}
 	for name, f := range s.files {
-		if there[name] {
-			left[name] = f
-		} else {
+		if left[name] == nil {
 			c.forget(f)
 		}
 	}

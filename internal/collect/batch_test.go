@@ -13,9 +13,19 @@ import (
 // plant writes a file with so many entries, of the value 1, that all have other names.
 func plant(t *testing.T, dir, name string, entries int) {
 	t.Helper()
+	keys := make([]string, entries)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`["m%d","m%[1]d",[],[]]`, i)
+	}
+	plantKeys(t, dir, name, keys...)
+}
+
+// plantKeys writes a file with these keys, each with the value 1.
+func plantKeys(t *testing.T, dir, name string, keys ...string) {
+	t.Helper()
 	image := clientmmap.AppendHeader(nil, 0)
-	for i := range entries {
-		image = clientmmap.AppendEntry(image, fmt.Appendf(nil, `["m%d","m%d",[],[]]`, i, i), 1)
+	for _, key := range keys {
+		image = clientmmap.AppendEntry(image, []byte(key), 1)
 	}
 	clientmmap.AppendHeader(image[:0], int64(len(image)))
 	if err := os.WriteFile(filepath.Join(dir, name), image, 0o600); err != nil {

@@ -127,29 +127,36 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	}
 	for name, fill := range tests {
 		t.Run(name, func(t *testing.T) {
-			dir := inDir(t, map[string][]byte{two: healthy})
-			e := collect.New(dir)
-			look(t, e)
-			before := heap()
-			fill(t, dir)
-			for range 10 { // so that every scanner has met it
-				look(t, e)
-			}
-			all, err := filepath.Glob(filepath.Join(dir, "*"))
-			must(t, err)
-			for _, path := range all {
-				if filepath.Base(path) != two {
-					must(t, os.Remove(path))
-				}
-			}
-			look(t, e)
-			look(t, e) // what the last one found to be gone is forgotten now
-			if now := heap(); now > before+1<<20 {
-				t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
-			}
-			look(t, e)
+			givenBack(t, fill)
 		})
 	}
+}
+
+// givenBack checks that what fill puts into a directory leaves nothing in memory when it
+// is gone.
+func givenBack(t *testing.T, fill func(t *testing.T, dir string)) {
+	t.Helper()
+	dir := inDir(t, map[string][]byte{two: healthy})
+	e := collect.New(dir)
+	look(t, e)
+	before := heap()
+	fill(t, dir)
+	for range 10 { // so that every scanner has met it
+		look(t, e)
+	}
+	all, err := filepath.Glob(filepath.Join(dir, "*"))
+	must(t, err)
+	for _, path := range all {
+		if filepath.Base(path) != two {
+			must(t, os.Remove(path))
+		}
+	}
+	look(t, e)
+	look(t, e) // what the last one found to be gone is forgotten now
+	if now := heap(); now > before+1<<20 {
+		t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
+	}
+	look(t, e)
 }
 
 // TestHugeKeyIsLetGo: the room that a huge key was read into, and unescaped, goes with it.
@@ -169,20 +176,7 @@ func TestHugeKeyIsLetGo(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			dir := inDir(t, map[string][]byte{two: healthy})
-			e := collect.New(dir)
-			look(t, e)
-			before := heap()
-			rewrite(t, filepath.Join(dir, tt.name), tt.image)
-			look(t, e)
-			must(t, os.Remove(filepath.Join(dir, tt.name)))
-			for range 10 {
-				look(t, e)
-			}
-			if now := heap(); now > before+1<<20 {
-				t.Errorf("heap in use: %d KiB before, %d KiB after", before>>10, now>>10)
-			}
-			look(t, e)
+			givenBack(t, func(t *testing.T, dir string) { rewrite(t, filepath.Join(dir, tt.name), tt.image) })
 		})
 	}
 }

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format"
-	"gitlab-metrics-exporter/internal/format/clientmmap"
 )
 
 // TestPanic: a bug that a file brings out fails collections as long as the file is there,
@@ -27,21 +24,13 @@ func TestPanic(t *testing.T) {
 	}
 	const files = 40
 	dir := t.TempDir()
-	put := func(file int, name string) string {
-		image := clientmmap.AppendHeader(nil, 0)
-		for i := range 300 {
-			key := fmt.Sprintf(`["a_total","a_total",["i"],["%d"]]`, i*file)
-			if i == 150 {
-				key = fmt.Sprintf(`[%q,%[1]q,[],[]]`, name)
-			}
-			image = clientmmap.AppendEntry(image, []byte(key), 1)
+	put := func(file int, name string) {
+		keys := make([]string, 300)
+		for i := range keys {
+			keys[i] = fmt.Sprintf(`["a_total","a_total",["i"],["%d"]]`, i*file)
 		}
-		clientmmap.AppendHeader(image[:0], int64(len(image)))
-		path := filepath.Join(dir, fmt.Sprintf("counter_%02d-0.db", file))
-		if err := os.WriteFile(path, image, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+		keys[150] = fmt.Sprintf(`[%q,%[1]q,[],[]]`, name)
+		plantKeys(t, dir, fmt.Sprintf("counter_%02d-0.db", file), keys...)
 	}
 	for file := range files {
 		put(file, "b_total")

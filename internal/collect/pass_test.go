@@ -9,31 +9,19 @@ import (
 	"testing"
 
 	"gitlab-metrics-exporter/internal/discover"
-	"gitlab-metrics-exporter/internal/format/clientmmap"
 	"gitlab-metrics-exporter/internal/format/directfilestore"
 	"gitlab-metrics-exporter/internal/series"
 )
-
-// imageOfOne returns a file with one series.
-func imageOfOne() []byte {
-	image := clientmmap.AppendEntry(clientmmap.AppendHeader(nil, 0), []byte(`["m","m",[],[]]`), 1)
-	clientmmap.AppendHeader(image[:0], int64(len(image)))
-	return image
-}
 
 // disagreeing returns an engine for a directory whose two files disagree, and the path of
 // one of them.
 func disagreeing(t *testing.T) (e *Engine, gauge string) {
 	t.Helper()
 	dir := t.TempDir()
-	image := imageOfOne()
-	gauge = filepath.Join(dir, "gauge_livesum_2-0.db")
-	for _, path := range []string{filepath.Join(dir, "counter_1-0.db"), gauge} {
-		if err := os.WriteFile(path, image, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return New(dir), gauge
+	const name = "gauge_livesum_2-0.db"
+	plant(t, dir, "counter_1-0.db", 1)
+	plant(t, dir, name, 1)
+	return New(dir), filepath.Join(dir, name)
 }
 
 // TestGoneBetweenPasses: a file that disagreed with others is forgotten, also if it goes
@@ -107,9 +95,9 @@ func TestLearnsAnewOnce(t *testing.T) {
 // TestLearnsAnewOnceForMetadata: metadata that cannot be read are no reason, time and again.
 func TestLearnsAnewOnceForMetadata(t *testing.T) {
 	dir := t.TempDir()
-	image := imageOfOne()
-	for name, content := range map[string][]byte{"counter_1-0.db": image, "metric_m___1.bin": nil, directfilestore.MetadataName: []byte("{")} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+	plant(t, dir, "counter_1-0.db", 1)
+	for name, content := range map[string]string{"metric_m___1.bin": "", directfilestore.MetadataName: "{"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -115,33 +115,35 @@ func TestListenErrors(t *testing.T) {
 func TestServeStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 20 {
-		s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, NewHandler(config("")), quiet)
+		stoppedAtOnce(t, "127.0.0.1:0")
+	}
+}
+
+// stoppedAtOnce returns a server that was told to stop before it had begun, and has.
+func stoppedAtOnce(t *testing.T, address string) *Server {
+	t.Helper()
+	s, err := Listen(Listening{Addresses: []string{address}}, NewHandler(config("")), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx) }()
+	select {
+	case err := <-ended:
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		stop()
-		ended := make(chan error, 1)
-		go func() { ended <- s.Serve(ctx) }()
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			t.Fatal("the server does not stop")
-		}
+	case <-time.After(patience):
+		t.Fatal("the server does not stop")
 	}
+	return s
 }
 
 // TestNotReadyAtTheEnd: who stops says so to whoever still asks.
 func TestNotReadyAtTheEnd(t *testing.T) {
-	s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0"}}, NewHandler(config(t.TempDir())), quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Serve(ctx); err != nil {
-		t.Fatal(err)
-	}
+	s := stoppedAtOnce(t, "127.0.0.1:0")
 	if r := ask(s.handler, "GET", readyPath); r.Code != 503 {
 		t.Errorf("status %d: %s", r.Code, r.Body)
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -138,15 +137,7 @@ func TestStopAtOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	for range 50 {
-		s, err := Listen(Listening{Addresses: []string{unixScheme + path}}, NewHandler(config("")), quiet)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := s.Serve(ctx); err != nil {
-			t.Fatal(err)
-		}
+		stoppedAtOnce(t, unixScheme+path)
 		if _, err := os.Lstat(path); !os.IsNotExist(err) {
 			t.Fatalf("it is still there: %v", err)
 		}

@@ -48,8 +48,8 @@ type UnreadableError struct{ Errs []error }
 func (e *UnreadableError) Error() string   { return errors.Join(e.Errs...).Error() }
 func (e *UnreadableError) Unwrap() []error { return e.Errs }
 
-// A PanicError is returned by [Engine.Collect] after a panic, which is a bug: of the
-// collection, not of the program. Nothing that was learnt until then is used again.
+// A PanicError is a panic, which is a bug, as an error. After one [Engine.Collect] uses
+// nothing again that was learnt until then.
 type PanicError struct {
 	Cause any
 	Stack []byte

@@ -87,11 +87,11 @@ func (f *faults) reportPanic(bug *collect.PanicError) {
 
 // reportProbe says that a probe panicked, for which there is no excuse: so it does not
 // say when that is over.
-func (f *faults) reportProbe(name string, err error, stack []byte) {
+func (f *faults) reportProbe(name string, bug *collect.PanicError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tell("probe "+name, err.Error(), func() {
-		f.log.Error("Probe failed; this is a bug", "probe", name, "err", err, "stack", string(stack))
+	f.tell("probe "+name, bug.Error(), func() {
+		f.log.Error("Probe failed; this is a bug", "probe", name, "panic", bug.Cause, "stack", string(bug.Stack))
 	}, nil)
 }
 

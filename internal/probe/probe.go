@@ -152,8 +152,9 @@ func (s *Set) time(p probe, run *scrape) (o outcome) {
 	start := time.Now()
 	defer func() {
 		if cause := recover(); cause != nil {
-			o.err = fmt.Errorf("panic: %v", cause)
-			s.faults.reportProbe(p.name, o.err, debug.Stack())
+			bug := &collect.PanicError{Cause: cause, Stack: debug.Stack()}
+			s.faults.reportProbe(p.name, bug)
+			o.err = bug
 		}
 		o.seconds, o.done = time.Since(start).Seconds(), true
 	}()

@@ -25,10 +25,13 @@ module MetricsServer
     RUBY_INSTEAD = 'run the Ruby server: with golang_server = false in MetricsServer.configure, or, where that ' \
                    'is not set, without GITLAB_GOLANG_METRICS_SERVER'
 
-    # config: a Configuration. settings: the target's ExporterSettings.
+    # config: a Configuration. settings: the target's ExporterSettings. A blank metrics_dir
+    # is that of the configuration: never this directory, in which a server might wipe.
     def initialize(target, metrics_dir:, config:, settings:)
       @target = target
-      @metrics_dir = File.expand_path(metrics_dir.to_s) # servers run elsewhere
+      given = metrics_dir.to_s
+      given = config.metrics_dir(target) if given.scrub.strip.empty?
+      @metrics_dir = File.expand_path(given) # servers run elsewhere
       @config = config
       @settings = settings
     end

@@ -90,6 +90,15 @@ RSpec.describe MetricsServer::Launch do
       expect(environment.values).to all(be_a(String))
     end
 
+    it 'names the directory of the configuration where none is given, and never the current one' do
+      [nil, '', " \n"].each do |blank|
+        expect(launch(puma, metrics_dir: blank).go_environment)
+          .to include('GME_MMAP_METRICS_DIR' => "#{tmp}/tmp/prometheus_multiproc_dir/puma")
+      end
+      config.metrics_dir = '/run/elsewhere'
+      expect(launch(sidekiq, metrics_dir: nil).go_environment).to include('GME_MMAP_METRICS_DIR' => '/run/elsewhere')
+    end
+
     it 'names the process that starts the server, not the one that made the object' do
       one = launch(puma)
       read, write = IO.pipe
@@ -211,6 +220,12 @@ RSpec.describe MetricsServer::Launch do
     it 'tells it an absolute directory, because it runs in another' do
       started(launch(puma, metrics_dir: 'metrics').ruby)
       expect(said.last).to include('prometheus_multiproc_dir' => File.join(Dir.pwd, 'metrics'))
+    end
+
+    it 'does not have it wipe this directory where none is given' do
+      started(launch(puma, metrics_dir: nil).ruby(wipe_metrics_dir: true))
+      expect(said.last).to include('WIPE_METRICS_DIR' => '1',
+                                   'prometheus_multiproc_dir' => "#{tmp}/tmp/prometheus_multiproc_dir/puma")
     end
 
     it 'says which program cannot be run, and never that the Go server is missing' do

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -120,6 +121,15 @@ type entry struct {
 	end   int64
 }
 
+// anyValue returns a value of a counter: few or many, whole or not, so that a page that
+// rounds shows it.
+func anyValue(random *rand.Rand) float64 {
+	if random.IntN(2) == 0 {
+		return float64(random.IntN(1000))
+	}
+	return math.Ldexp(1+random.Float64(), random.IntN(2000)-1000)
+}
+
 // newStill makes a file of n entries of a family. wide makes keys longer.
 func newStill(p *part, path, family string, n, wide int, value func(int) float64) *still {
 	s := &still{part: p, path: path, image: clientmmap.AppendHeader(nil, 0)}
@@ -193,7 +203,7 @@ var fileFaults = []fileFault{
 		return nil, os.Remove(s.path)
 	}},
 	{"file: replaced by one alike", "", func(b *breaker, s *still) (map[string]float64, error) {
-		other := newStill(s.part, s.path, "other_total", 1+b.random.IntN(2*len(s.entries)), 0, func(int) float64 { return float64(b.random.IntN(1000)) })
+		other := newStill(s.part, s.path, "other_total", 1+b.random.IntN(2*len(s.entries)), 0, func(int) float64 { return anyValue(b.random) })
 		s.alike = true
 		return other.whole(), b.replace(s, other.image)
 	}},

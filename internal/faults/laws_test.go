@@ -348,6 +348,9 @@ func (c *check) is(id string, want float64) {
 	}
 }
 
+// within reports whether a value is between two others. NaN is not.
+func within(value, low, high float64) bool { return low <= value && value <= high }
+
 // exact is the law that a part has the series that it must have, with their values.
 func (c *check) exact(before, after partView, served bool) {
 	series := c.page.writers[before.name]
@@ -363,7 +366,7 @@ func (c *check) exact(before, after partView, served bool) {
 		switch {
 		case !ok && w.there:
 			c.fail("%s is missing, want %v to %v", id, w.low, w.high)
-		case ok && (got.value < w.low || got.value > w.high):
+		case ok && !within(got.value, w.low, w.high):
 			c.fail("%s is %v, want %v to %v", id, got.value, w.low, w.high)
 		case ok && got.label != label:
 			c.fail("%s is in %q, want %q", id, got.label, label)
@@ -382,7 +385,7 @@ func (c *check) monotone(before partView, last map[string]remembered) {
 		if !now.grows {
 			continue
 		}
-		if then, seen := last[id]; seen && then.stamp == before.stamp && now.value < then.value {
+		if then, seen := last[id]; seen && then.stamp == before.stamp && !(now.value >= then.value) {
 			c.fail("%s is %v, was %v", id, now.value, then.value)
 		}
 		last[id] = remembered{now.value, before.stamp}
@@ -413,7 +416,7 @@ func (c *check) damage() {
 	}
 	for _, reason := range format.Reasons {
 		id := "gme_mmap_damaged_files reason=" + string(reason)
-		if got, ok := c.page.own[id]; !ok || got < low[reason] || got > high[reason] {
+		if got, ok := c.page.own[id]; !ok || !within(got, low[reason], high[reason]) {
 			c.fail("%s is %v (there: %v), want %v to %v", id, got, ok, low[reason], high[reason])
 		}
 	}

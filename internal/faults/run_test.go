@@ -126,7 +126,7 @@ func (r *run) prepare(random *rand.Rand) {
 		if i == 0 {
 			n, wide = 400, 320 // more than is read at once
 		}
-		s := newStill(p, filepath.Join(p.home.path, "counter_"+p.name+"-0.db"), "still_total", n, wide, func(int) float64 { return float64(random.IntN(1000)) })
+		s := newStill(p, filepath.Join(p.home.path, "counter_"+p.name+"-0.db"), "still_total", n, wide, func(int) float64 { return anyValue(random) })
 		r.must(os.WriteFile(s.path, s.image, 0o644))
 		p.still = s.whole()
 		r.stills, r.model.parts = append(r.stills, s), append(r.model.parts, p)

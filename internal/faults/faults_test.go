@@ -301,7 +301,7 @@ func (b *breaker) breakFile(f fileFault) error {
 	}
 	defer s.claim.Unlock()
 	b.tell("%s: %s", f.name, s.name)
-	if err := b.inSpace(s.part, f.reason, func() (map[string]float64, error) { return f.breaks(b, s) }); err != nil {
+	if err := b.inSpace(s, f.reason, func() (map[string]float64, error) { return f.breaks(b, s) }); err != nil {
 		return err
 	}
 	if err := b.witness(func(v verdict) bool { return v.parts[s.part] }); err != nil {
@@ -309,19 +309,23 @@ func (b *breaker) breakFile(f fileFault) error {
 	}
 	b.pause(50 * time.Millisecond)
 	b.tell("%s: %s is mended", f.name, s.name)
-	if err := b.inSpace(s.part, "", func() (map[string]float64, error) { return s.whole(), b.mend(s) }); err != nil {
+	if err := b.inSpace(s, "", func() (map[string]float64, error) { return s.whole(), b.mend(s) }); err != nil {
 		return err
 	}
 	return b.witness(func(v verdict) bool { return v.parts[s.part] })
 }
 
 // inSpace changes a file while its file system has room for it.
-func (b *breaker) inSpace(p *part, reason format.Reason, change func() (map[string]float64, error)) error {
+func (b *breaker) inSpace(s *still, reason format.Reason, change func() (map[string]float64, error)) error {
 	b.space.RLock()
 	defer b.space.RUnlock()
-	b.model.breaks(p)
+	b.model.breaks(s.part)
 	values, err := change()
-	b.model.shows(p, reason, values)
+	listed := 1
+	if _, gone := os.Lstat(s.path); gone != nil {
+		listed = 0
+	}
+	b.model.shows(s.part, listed, reason, values)
 	return err
 }
 

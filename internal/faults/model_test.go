@@ -37,11 +37,12 @@ type home struct {
 // A part is what one process's files, or one file that nobody writes, add to a page:
 // all series with a label writer of this name.
 type part struct {
-	name  string
-	home  *home
-	files int
-	wild  bool // what is in its files is changing, or nobody knows it
-	stamp int
+	name   string
+	home   *home
+	files  int  // of it, at most
+	listed int  // of these there are, under a name of a metric file's; unless it is wild
+	wild   bool // what is in its files is changing, or nobody knows it
+	stamp  int
 
 	// Of a file that nobody writes:
 	still   map[string]float64 // values by series
@@ -58,7 +59,7 @@ type part struct {
 
 // newProcess returns the part of a process, whose series have names with a prefix.
 func newProcess(name string, h *home, prefix string, p *progress) *part {
-	w := &part{name: name, home: h, files: 4, prefix: prefix, progress: p, wild: true}
+	w := &part{name: name, home: h, files: 4, listed: 4, prefix: prefix, progress: p, wild: true}
 	for _, c := range append(all(prefix), growing(prefix)...) {
 		labels := map[string]string{"writer": name}
 		for i, name := range c.names {
@@ -106,11 +107,12 @@ func (m *model) breaks(p *part) {
 	m.change(func() { p.wild, p.stamp = true, p.stamp+1 })
 }
 
-// shows says what is served of a file from now on, and why the rest is not.
-func (m *model) shows(p *part, reason format.Reason, values map[string]float64) {
+// shows says what is served of a file from now on, and why the rest is not; and how many
+// files it is, none or one.
+func (m *model) shows(p *part, listed int, reason format.Reason, values map[string]float64) {
 	m.change(func() {
 		p.wild, p.stamp = false, p.stamp+1
-		p.still, p.reason, p.badKeys = values, reason, 0
+		p.listed, p.still, p.reason, p.badKeys = listed, values, reason, 0
 		if reason == format.BadKey {
 			p.badKeys = 1
 		}

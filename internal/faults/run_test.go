@@ -121,7 +121,7 @@ func (r *run) prepare(random *rand.Rand) {
 		r.small = small
 	}
 	for i := range 8 {
-		p := &part{name: fmt.Sprintf("still%d", i), home: r.model.homes[i%2], files: 1}
+		p := &part{name: fmt.Sprintf("still%d", i), home: r.model.homes[i%2], files: 1, listed: 1}
 		n, wide := 20+random.IntN(200), 0
 		if i == 0 {
 			n, wide = 400, 320 // more than is read at once

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -156,7 +157,8 @@ func unpack(body []byte, coding string) ([]byte, error) {
 }
 
 // parse reads a page as Prometheus' own library does. It has no reader for OpenMetrics,
-// but of what we write the one for text understands all but a word.
+// but of what we write the one for text understands all but a word; see lines for what it
+// lets pass.
 func parse(body []byte, kind string) (families []*dto.MetricFamily, err error) {
 	if kind == "application/vnd.google.protobuf" {
 		decoder := expfmt.NewDecoder(bytes.NewReader(body), expfmt.NewFormat(expfmt.TypeProtoDelim))
@@ -170,8 +172,11 @@ func parse(body []byte, kind string) (families []*dto.MetricFamily, err error) {
 			families = append(families, f)
 		}
 	}
-	text := string(body)
-	if kind == "application/openmetrics-text" {
+	text, open := string(body), kind == "application/openmetrics-text"
+	if err := lines(text, open); err != nil {
+		return nil, err
+	}
+	if open {
 		const end = "# EOF\n"
 		if strings.Index(text, end) != len(text)-len(end) {
 			return nil, errors.New("the page does not end with # EOF")
@@ -191,6 +196,42 @@ func parse(body []byte, kind string) (families []*dto.MetricFamily, err error) {
 		families = append(families, f)
 	}
 	return families, err
+}
+
+// openTypes are those that OpenMetrics has.
+var openTypes = []string{"unknown", "gauge", "counter", "stateset", "info", "histogram", "gaugehistogram", "summary"}
+
+// lines checks what the reader lets pass. It keeps the last sum of a histogram that has two,
+// and does not mind lines between samples that OpenMetrics does not have, nor samples
+// outside their family.
+func lines(text string, open bool) error {
+	seen := map[string]bool{}
+	family, typ := "", ""
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		switch {
+		case strings.HasPrefix(line, "# TYPE ") && len(words) == 4:
+			if family, typ = words[2], words[3]; open && !slices.Contains(openTypes, typ) {
+				return fmt.Errorf("no type of OpenMetrics: %s", line)
+			}
+			continue
+		case strings.HasPrefix(line, "# HELP "), open && (strings.HasPrefix(line, "# UNIT ") || line == "# EOF\n"):
+			continue
+		}
+		series := line[:max(0, strings.LastIndexByte(line, ' '))]
+		sample, _, _ := strings.Cut(series, "{")
+		suffix, inside := strings.CutPrefix(sample, family)
+		switch {
+		case series == "" || !inside:
+			return fmt.Errorf("no sample of %s: %q", family, line)
+		case open && typ == "counter" && suffix != "_total":
+			return fmt.Errorf("no sample of the counter %s: %s", family, line)
+		case seen[series]:
+			return fmt.Errorf("two of %s", series)
+		}
+		seen[series] = true
+	}
+	return nil
 }
 
 // A page is the series of a page.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -657,6 +658,16 @@ func (b *breaker) crowd() error {
 	for _, c := range crowd {
 		c.Close()
 	}
+	// Connections are accepted one after the other: once this is, it costs no other one any more.
+	last := b.run.scraper()
+	defer last.client.CloseIdleConnections()
+	for deadline := time.Now().Add(patience); err == nil; time.Sleep(time.Millisecond) {
+		if _, lost := last.fetch(context.Background()); lost == nil {
+			break
+		} else if time.Now().After(deadline) {
+			err = lost
+		}
+	}
 	if b.limited {
 		// Until the last of them is really gone.
 		for deadline := time.Now().Add(patience); err == nil && b.server.descriptors() > b.server.limit/2; time.Sleep(time.Millisecond) {
@@ -666,6 +677,7 @@ func (b *breaker) crowd() error {
 		}
 		b.sure(false)
 	}
+	b.crowds.Add(1)
 	if err != nil {
 		return err
 	}
@@ -674,13 +686,14 @@ func (b *breaker) crowd() error {
 
 // ask opens a connection that takes next to nothing, and sends a request.
 func (b *breaker) ask(request string) (*net.TCPConn, error) {
+	crowded := b.crowding()
 	c, err := net.DialTimeout("tcp", b.server.address, timeout)
 	if err != nil {
 		return nil, err
 	}
 	tcp := c.(*net.TCPConn)
 	tcp.SetReadBuffer(4096)
-	if _, err := io.WriteString(tcp, request); err != nil && b.crowds.Load() == 0 {
+	if _, err := io.WriteString(tcp, request); err != nil && !crowded() {
 		return nil, errors.Join(err, c.Close())
 	}
 	return tcp, nil
@@ -688,8 +701,13 @@ func (b *breaker) ask(request string) (*net.TCPConn, error) {
 
 const request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Prometheus-Scrape-Timeout-Seconds: 2\r\n\r\n"
 
+// pages asks for so many that the system does not take them all for a client that does not
+// read them: then the server has to wait for it.
+var pages = strings.Repeat(request, 50)
+
 func (b *breaker) hangUp() error {
-	c, err := b.ask(request)
+	crowded := b.crowding()
+	c, err := b.ask(pages)
 	if err != nil {
 		return err
 	}
@@ -700,7 +718,7 @@ func (b *breaker) hangUp() error {
 		c.SetLinger(0)
 	}
 	c.Close()
-	if b.crowds.Load() > 0 {
+	if crowded() {
 		return nil
 	}
 	return err
@@ -716,7 +734,7 @@ func (b *breaker) askHalf() error {
 }
 
 func (b *breaker) stall() error {
-	c, err := b.ask(request)
+	c, err := b.ask(pages)
 	if err != nil {
 		return err
 	}

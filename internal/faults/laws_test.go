@@ -12,6 +12,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,10 +79,11 @@ type verdict struct {
 
 // scrape fetches a page and checks all laws.
 func (s *scraper) scrape(ctx context.Context) (verdict, error) {
+	crowded := s.run.crowding()
 	before := s.run.model.look()
 	p, err := s.fetch(ctx)
 	after := s.run.model.look()
-	if s.run.crowds.Load() > 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)) {
+	if lost := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, errLost); lost && crowded() {
 		// A crowd costs the connection that has been without a request for longest. That
 		// may be one whose request the server has not come to read yet.
 		s.run.mark("scrapes that lost their connection to a crowd")
@@ -95,10 +97,16 @@ func (s *scraper) scrape(ctx context.Context) (verdict, error) {
 	return c.verdict, errors.Join(c.errs...)
 }
 
+// errLost says that a connection was lost on which a request had been sent. Go's client then
+// tries again.
+var errLost = errors.New("a request was not answered, and its connection closed")
+
 // fetch is the laws that each answer is in time, and a valid page.
 func (s *scraper) fetch(ctx context.Context) (*page, error) {
 	turn := turns[s.turn%len(turns)]
 	s.turn++
+	connections := 0
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections++ }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.run.url, nil)
 	if err != nil {
 		return nil, err
@@ -117,6 +125,9 @@ func (s *scraper) fetch(ctx context.Context) (*page, error) {
 		return nil, err
 	}
 	s.run.count(time.Since(start))
+	if connections > 1 {
+		return nil, errLost
+	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %.200s", response.Status, body)
 	}

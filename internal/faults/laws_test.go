@@ -338,8 +338,9 @@ func (c *check) fail(text string, args ...any) {
 
 func (c *check) all(last map[string]remembered) {
 	c.verdict = verdict{parts: map[*part]bool{}, homes: map[*home]bool{}, own: c.page.own}
+	c.possible(last)
 	if c.before.stamp != c.after.stamp || c.before.wild {
-		return // all that is known is that the page is valid
+		return // nothing else is known
 	}
 	c.verdict.whole = true
 	c.sources()
@@ -363,6 +364,25 @@ func (c *check) all(last map[string]remembered) {
 		}
 	}
 	c.damage()
+}
+
+// possible is the law that what the server says of itself can be, at any time: nothing is
+// less than none, what is counted does not go down, and nothing takes longer than it may.
+func (c *check) possible(last map[string]remembered) {
+	for id, value := range c.page.own {
+		name, _, _ := strings.Cut(id, " ")
+		least, most := 0.0, math.Inf(1)
+		switch {
+		case strings.HasSuffix(name, "_total"):
+			least = last[id].value
+			last[id] = remembered{value: value}
+		case name == "gme_probe_duration_seconds":
+			most = timeout.Seconds()
+		}
+		if !within(value, least, most) {
+			c.fail("%s is %v, want %v to %v", id, value, least, most)
+		}
+	}
 }
 
 // served reports whether a home is on the page, and whether that is sure.

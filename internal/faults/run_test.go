@@ -416,6 +416,7 @@ func (r *run) end(before usage) {
 	if c, err := (&breaker{run: r}).ask(pages); err == nil {
 		defer c.Close()
 	}
+	time.Sleep(time.Second) // until nothing more is taken for it
 	start := time.Now()
 	r.must(syscall.Kill(r.server.pid, syscall.SIGTERM))
 	select {
@@ -424,7 +425,7 @@ func (r *run) end(before usage) {
 			r.fail("SIGTERM", err)
 		}
 		r.t.Logf("SIGTERM ended it in %v", time.Since(start).Round(time.Millisecond))
-	case <-time.After(timeout):
+	case <-time.After(timeout / 2):
 		r.fail("SIGTERM", fmt.Errorf("the server has not ended"))
 	}
 	if r.server.log.alarm {

@@ -10,18 +10,22 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -46,23 +50,19 @@ var (
 
 func main() {
 	options.Parse()
+	debug.SetGCPercent(20) // as the server does
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
 func run() error {
-	if *work == "" {
-		dir, remove, err := cleanup.Dir("")
-		if err != nil {
-			return err
-		}
-		defer remove()
-		*work = dir
+	dir, remove, err := cleanup.Dir(*work)
+	if err != nil {
+		return err
 	}
-	if *rubyWork == "" {
-		*rubyWork = *work
-	}
+	defer remove()
+	*work, *rubyWork = dir, filepath.Join(cmp.Or(*rubyWork, filepath.Dir(dir)), filepath.Base(dir))
 	script, err := os.ReadFile("bench/gem.rb")
 	if err != nil {
 		return err
@@ -100,6 +100,9 @@ func compare(plan fleet.Plan) (err error) {
 	}
 	defer server.Stop()
 
+	if err := samePage(dir); err != nil {
+		return err
+	}
 	page := newPage(dir)
 	if _, err := page.scrape(); err != nil { // the first is not warm
 		return err
@@ -121,14 +124,14 @@ func compare(plan fleet.Plan) (err error) {
 			return err
 		}
 	}
-	memory, err := server.Status()
+	memory, err := server.Memory()
 	if err != nil {
 		return err
 	}
-	gemMemory := gem.memory
+	gemPeak := gem.peak // not what it grows to below
 	for range *colds {
 		t.measure("gem cold", func() (result, error) {
-			return process(append(strings.Fields(*ruby), *rubyWork+"/gem.rb", *rubyWork+"/metrics", "-")...)
+			return process(gemOnce()...)
 		})
 		t.measure("cold", func() (result, error) { return process(*binary, "render", dir) })
 	}
@@ -142,7 +145,36 @@ func compare(plan fleet.Plan) (err error) {
 	if t.err != nil {
 		return t.err
 	}
-	t.print(plan, gem.version, memory, gemMemory)
+	t.print(plan, gem.version, memory, gemPeak)
+	return nil
+}
+
+// gemOnce is the command of a Ruby that prints one page.
+func gemOnce() []string {
+	return append(strings.Fields(*ruby), *rubyWork+"/gem.rb", *rubyWork+"/metrics", "-")
+}
+
+// samePage returns an error unless the gem's page and ours have as many samples of each
+// name.
+func samePage(dir string) error {
+	var pages [2]map[string]int
+	for i, command := range [][]string{gemOnce(), {*binary, "render", dir}} {
+		c := exec.Command(command[0], command[1:]...)
+		c.Stderr = os.Stderr
+		out, err := c.Output()
+		if err != nil {
+			return fmt.Errorf("%s: %w", command[0], err)
+		}
+		pages[i] = map[string]int{}
+		for line := range bytes.Lines(out) {
+			if end := bytes.IndexAny(line, "{ "); end > 0 && line[0] != '#' {
+				pages[i][string(line[:end])]++
+			}
+		}
+	}
+	if len(pages[0]) == 0 || !maps.Equal(pages[0], pages[1]) {
+		return fmt.Errorf("the pages differ: samples by name are %v of the gem, %v of the server", pages[0], pages[1])
+	}
 	return nil
 }
 
@@ -184,7 +216,7 @@ func (t *times) median(name string) float64 {
 
 func (t *times) size(name string) float64 { return float64(t.of[name][0].bytes) / 1e6 }
 
-func (t *times) print(plan fleet.Plan, gem string, memory, gemMemory map[string]float64) {
+func (t *times) print(plan fleet.Plan, gem string, memory program.Memory, gemPeak float64) {
 	fmt.Printf("### %d processes x %d entries; page of %.1f MB, gem %s\n\n", plan.Processes, plan.Entries, t.size("warm"), gem)
 	fmt.Println("| scrape | server, ms | gem, ms | times faster |")
 	fmt.Println("|---|---|---|---|")
@@ -200,7 +232,7 @@ func (t *times) print(plan fleet.Plan, gem string, memory, gemMemory map[string]
 		fmt.Printf("| %s | %.1f | %.1f | %.1f |\n", row.title, ours*1e3, theirs*1e3, theirs/ours)
 	}
 	fmt.Printf("\nResident after 100 scrapes more, MB: server %.1f (anonymous %.1f, file %.1f; peak %.1f), gem's process at its peak %.1f\n\n",
-		memory["VmRSS"]/1e3, memory["RssAnon"]/1e3, memory["RssFile"]/1e3, memory["VmHWM"]/1e3, gemMemory["VmHWM"])
+		memory.Resident, memory.Anonymous, memory.File, memory.Peak, gemPeak)
 }
 
 // process runs a command to its end and reads what it prints.
@@ -264,12 +296,12 @@ type gem struct {
 	in      io.WriteCloser
 	out     *bufio.Scanner
 	version string
-	memory  map[string]float64
+	peak    float64 // of its memory, in MB
 }
 
 func startGem() (*gem, error) {
 	args := append(strings.Fields(*ruby), *rubyWork+"/gem.rb", *rubyWork+"/metrics")
-	g := &gem{command: exec.Command(args[0], args[1:]...), memory: map[string]float64{}}
+	g := &gem{command: exec.Command(args[0], args[1:]...)}
 	g.command.Stderr = os.Stderr
 	in, err := g.command.StdinPipe()
 	if err != nil {
@@ -298,9 +330,9 @@ func (g *gem) scrape() (r result, err error) {
 	if !g.out.Scan() {
 		return r, errors.New("the Ruby process has ended")
 	}
-	var peak float64
-	_, err = fmt.Sscan(g.out.Text(), &r.seconds, &r.bytes, &peak)
-	g.memory["VmHWM"] = peak / 1e3
+	var kB float64
+	_, err = fmt.Sscan(g.out.Text(), &r.seconds, &r.bytes, &kB)
+	g.peak = kB * 1024 / 1e6
 	return r, err
 }
 
@@ -345,6 +377,9 @@ func (s *server) scrape(encoding string) (result, error) {
 	}
 	if err == io.EOF {
 		err = nil
+	}
+	if response.StatusCode != http.StatusOK {
+		err = errors.Join(err, fmt.Errorf("the server answers %s", response.Status))
 	}
 	return result{time.Since(start).Seconds(), n}, err
 }

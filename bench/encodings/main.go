@@ -199,5 +199,8 @@ func scrape(url, accept string) (n int64, err error) {
 		return 0, err
 	}
 	defer response.Body.Close()
+	if got := response.Header.Get("Content-Encoding"); response.StatusCode != http.StatusOK || accept != "" && accept != "identity" && got != accept {
+		return 0, fmt.Errorf("asked for %q: %s, Content-Encoding %q", accept, response.Status, got)
+	}
 	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, response.Body, make([]byte, pieceSize))
 }

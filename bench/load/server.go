@@ -14,11 +14,11 @@ type server struct{ *program.Program }
 // in MB.
 func (s server) watch(ctx context.Context) (most float64, err error) {
 	for ctx.Err() == nil {
-		status, err := s.Status()
+		memory, err := s.Memory()
 		if err != nil {
 			return 0, err
 		}
-		most = max(most, status["VmRSS"]/1e3)
+		most = max(most, memory.Resident)
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):

@@ -262,7 +262,7 @@ func (p *peer) peak() float64 {
 	_, after, _ := strings.Cut(string(status), "VmHWM:")
 	var kB float64
 	fmt.Sscan(after, &kB)
-	return kB / 1e3
+	return kB * 1024 / 1e6
 }
 
 func (p *peer) stop() {

@@ -53,7 +53,7 @@ func memories(apps []*application) ([]map[string]float64, error) {
 			fields := strings.Fields(line)
 			if len(fields) == 3 && fields[2] == "kB" {
 				kB, _ := strconv.ParseFloat(fields[1], 64)
-				memory[strings.TrimSuffix(fields[0], ":")] = kB / 1e3
+				memory[strings.TrimSuffix(fields[0], ":")] = kB * 1024 / 1e6
 			}
 		}
 		all = append(all, memory)

@@ -5,6 +5,7 @@ package options
 import (
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -40,8 +41,8 @@ func check(flags *flag.FlagSet, zero []string) (err error) {
 				err = fmt.Errorf("-%s is %s, and must be more than that", f.Name, value)
 			}
 		case float64:
-			if !(value > 0) {
-				err = fmt.Errorf("-%s is %g, and must be more than 0", f.Name, value)
+			if !(value > 0 && value <= math.MaxInt32) {
+				err = fmt.Errorf("-%s is %g, and must be more than 0, and no more than %d", f.Name, value, math.MaxInt32)
 			}
 		}
 	})

@@ -18,7 +18,8 @@ func TestCheck(t *testing.T) {
 		{"no number", []string{"-n", "0"}, "-n is 0, and must be 1 at least"},
 		{"less than none", []string{"-extra", "-1"}, "-extra is -1, and must be 0 at least"},
 		{"no time", []string{"-time", "0s"}, "-time is 0s, and must be more than that"},
-		{"no rate", []string{"-rate", "NaN"}, "-rate is NaN, and must be more than 0"},
+		{"no rate", []string{"-rate", "NaN"}, "-rate is NaN, and must be more than 0, and no more than 2147483647"},
+		{"an endless rate", []string{"-rate", "Inf"}, "-rate is +Inf, and must be more than 0, and no more than 2147483647"},
 		{"an argument", []string{"-n", "1", "here"}, `unexpected argument "here"`},
 	}
 	for _, tt := range tests {

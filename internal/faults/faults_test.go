@@ -59,6 +59,7 @@ func groups(r *run) []group {
 	}
 	server := group{"server", 1, []fault{
 		{"server: no descriptor to be had", "`gme_source_up` 0, `gme_probe_success` 0", (*breaker).starve},
+		{"server: hardly any descriptors", "at most files, or directories, that cannot be read", (*breaker).straiten},
 		{"server: stopped and continued", "nothing; answers come late", (*breaker).freeze},
 		{"clients: more than it has room for", "nothing; the same, if there are no descriptors for them", (*breaker).crowd},
 	}}
@@ -614,6 +615,29 @@ func (b *breaker) starve() error {
 	}
 	b.pause(300 * time.Millisecond)
 	b.unsure()
+	err = errors.Join(err, b.server.allow(b.server.limit))
+	b.sure(false)
+	if err != nil {
+		return err
+	}
+	return b.witness(known)
+}
+
+// straiten leaves the server so few descriptors that it cannot open files side by side, or a
+// directory.
+func (b *breaker) straiten() error {
+	if err := b.witness(known); err != nil {
+		return err
+	}
+	b.tell("the server gets hardly any descriptors")
+	b.unsure()
+	pages := 0
+	err := b.witness(func(verdict) bool {
+		// Others come and go, and so do descriptors.
+		_ = b.server.allow(b.server.descriptors() + b.random.IntN(3))
+		pages++
+		return pages > 30
+	})
 	err = errors.Join(err, b.server.allow(b.server.limit))
 	b.sure(false)
 	if err != nil {

@@ -225,6 +225,9 @@ func lines(text string, open bool) error {
 			if family, typ = words[2], words[3]; open && !slices.Contains(openTypes, typ) {
 				return fmt.Errorf("no type of OpenMetrics: %s", line)
 			}
+			if (typ == "untyped" || typ == "unknown") && !strings.HasPrefix(family, "gme_") {
+				return fmt.Errorf("its files say what it is: %s", line)
+			}
 			continue
 		case strings.HasPrefix(line, "# HELP "), open && (strings.HasPrefix(line, "# UNIT ") || line == "# EOF\n"):
 			continue
@@ -339,6 +342,13 @@ func (c *check) fail(text string, args ...any) {
 func (c *check) all(last map[string]remembered) {
 	c.verdict = verdict{parts: map[*part]bool{}, homes: map[*home]bool{}, own: c.page.own}
 	c.possible(last)
+	series := 0
+	for _, of := range c.page.writers {
+		series += len(of)
+	}
+	if !c.before.starved && !c.after.starved && c.page.own["gme_probe_success probe=mmap"] == 1 {
+		c.is("gme_mmap_series", float64(series))
+	}
 	if c.before.stamp != c.after.stamp || c.before.wild {
 		return // nothing else is known
 	}

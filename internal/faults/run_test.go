@@ -391,7 +391,7 @@ func (r *run) end(before usage) {
 	}
 	s := r.scraper()
 	var after usage
-	most := usage{descriptors: before.descriptors + 1, goroutines: before.goroutines + 5, resident: before.resident + 16}
+	most := usage{descriptors: before.descriptors, goroutines: before.goroutines + 5, resident: before.resident + 16}
 	if racing() {
 		most.resident = 4 * before.resident
 	}

@@ -60,6 +60,7 @@ func groups(r *run) []group {
 	server := group{"server", 1, []fault{
 		{"server: no descriptor to be had", "`gme_source_up` 0, `gme_probe_success` 0", (*breaker).starve},
 		{"server: hardly any descriptors", "at most files, or directories, that cannot be read", (*breaker).straiten},
+		{"clock: jumps by decades, and back", "nothing", (*breaker).jumpClock},
 		{"server: stopped and continued", "nothing; answers come late", (*breaker).freeze},
 		{"clients: more than it has room for", "nothing; the same, if there are no descriptors for them", (*breaker).crowd},
 	}}

@@ -75,6 +75,7 @@ type verdict struct {
 	homes map[*home]bool // that were the same all the time
 	whole bool           // of the server, too, all was known
 	own   map[string]float64
+	date  time.Time // of the page
 }
 
 // scrape fetches a page and checks all laws.
@@ -145,7 +146,11 @@ func (s *scraper) fetch(ctx context.Context) (*page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w\n%.3000s", kind, err, body)
 	}
-	return flatten(families)
+	p, err := flatten(families)
+	if err == nil {
+		p.date, err = http.ParseTime(response.Header.Get("Date"))
+	}
+	return p, err
 }
 
 func unpack(body []byte, coding string) ([]byte, error) {
@@ -250,6 +255,7 @@ func lines(text string, open bool) error {
 
 // A page is the series of a page.
 type page struct {
+	date    time.Time                    // by the server's clock
 	own     map[string]float64           // about the server
 	writers map[string]map[string]sample // by the label writer, and series
 }
@@ -340,7 +346,7 @@ func (c *check) fail(text string, args ...any) {
 }
 
 func (c *check) all(last map[string]remembered) {
-	c.verdict = verdict{parts: map[*part]bool{}, homes: map[*home]bool{}, own: c.page.own}
+	c.verdict = verdict{parts: map[*part]bool{}, homes: map[*home]bool{}, own: c.page.own, date: c.page.date}
 	c.possible(last)
 	series := 0
 	for _, of := range c.page.writers {

@@ -9,6 +9,7 @@
 //   - model_test.go says what each writer's files must add to a page,
 //   - writer_test.go is a writer, and what it has counted after so many rounds,
 //   - faults_test.go breaks things, and tells the model what that must show,
+//   - clock_test.go breaks the clock,
 //   - laws_test.go scrapes, and compares each page with the model,
 //   - run_test.go brings all that together, and looks for leaks at the end.
 //
@@ -26,7 +27,7 @@ import (
 )
 
 // program is the path of the binary under test. It looks for data races if the
-// tests do.
+// tests do, and its clock can be set.
 var program string
 
 // asWriter, in the environment, makes the test's binary a writer.
@@ -51,7 +52,12 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	program = filepath.Join(dir, "gitlab-metrics-exporter")
-	args, cgo := []string{"build", "-o", program}, "CGO_ENABLED=0"
+	flag, err := wrongClock(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	args, cgo := []string{"build", flag, "-o", program}, "CGO_ENABLED=0"
 	if racing() {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}

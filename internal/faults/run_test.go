@@ -46,10 +46,11 @@ type run struct {
 	url     string
 	writers []*writer
 	stills  []*still
-	small   *home        // the one whose file system can be filled; nil if there is none
-	space   sync.RWMutex // held by who fills it, and read-held by who needs room
-	limited bool         // the server has few descriptors
-	crowded int          // connections that are more than it can have
+	small   *home         // the one whose file system can be filled; nil if there is none
+	space   sync.RWMutex  // held by who fills it, and read-held by who needs room
+	limited bool          // the server has few descriptors
+	crowded int           // connections that are more than it can have
+	clock   *atomic.Int32 // seconds that the server's is wrong by
 
 	cancel context.CancelFunc
 	crowds atomic.Int32 // begun and ended: odd while there is one
@@ -228,13 +229,17 @@ func (r *run) serve() *server {
 	for _, h := range r.model.homes {
 		args = append(args, fmt.Sprintf("--mmap.dir=%s{at=%q}", h.link, filepath.Base(h.link)))
 	}
+	clock := filepath.Join(r.directory(), "clock")
+	memory, err := shared(clock)
+	r.must(err)
+	r.clock = (*atomic.Int32)(memory)
 	s := &server{limit: manyDescriptors, log: &tail{}, exited: make(chan error, 1)}
 	if r.limited {
 		s.limit = fewDescriptors
 	}
 	args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.limit)}, args...)
 	cmd := asServer(args)
-	cmd.Env, cmd.Stderr = environment(), s.log
+	cmd.Env, cmd.Stderr = append(environment(), clockVariable+"="+clock), s.log
 	r.must(cmd.Start())
 	s.pid = cmd.Process.Pid
 	go func() { s.exited <- cmd.Wait() }()

@@ -74,7 +74,13 @@ func (c counted) key(writer string) ([]byte, error) {
 type progress struct{ begun, done atomic.Uint64 }
 
 func openProgress(path string) (*progress, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	memory, err := shared(path)
+	return (*progress)(memory), err
+}
+
+// shared returns memory that is the beginning of a file, which is made if it is not there.
+func shared(path string) (unsafe.Pointer, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +92,7 @@ func openProgress(path string) (*progress, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (*progress)(unsafe.Pointer(&memory[0])), nil
+	return unsafe.Pointer(&memory[0]), nil
 }
 
 // write is a writer: it counts in the files of DIR for ID, as PROGRESS says, and goes on

@@ -202,7 +202,7 @@ func (a *application) jobs() error {
 			a.jobbers[i] = next
 			j = next
 		}
-		for range a.rate / jobbers {
+		for range (a.rate + i) / jobbers { // which together are the rate
 			a.brought++
 			key, err := clientmmap.AppendKey(nil, "soak_jobs_total", "soak_jobs_total",
 				[]string{"class", "queue", "tenant"},

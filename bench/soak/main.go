@@ -44,6 +44,8 @@ func main() {
 	options.Parse("churn")
 	run := soak
 	switch {
+	case *plot != "" && *summary != "":
+		run = func() error { return errors.New("-plot and -summary: do one after the other") }
 	case *plot != "":
 		run = func() error { return drawFile(*plot) }
 	case *summary != "":
@@ -55,6 +57,9 @@ func main() {
 }
 
 func soak() error {
+	if *duration < enough**every || *every < *pause {
+		return fmt.Errorf("-time must be %d times -every at least, and that -scrape", enough)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	top, remove, err := cleanup.Dir(*work)

@@ -30,6 +30,9 @@ func drawFile(path string) error {
 	if err != nil {
 		return err
 	}
+	if !(records[len(records)-1][seconds] > 0) {
+		return fmt.Errorf("%s: one moment is no line", path)
+	}
 	w := bufio.NewWriter(os.Stdout)
 	draw(w, records)
 	return w.Flush()

@@ -76,9 +76,12 @@ func summarizeFile(path string) error {
 	return summarize(records)
 }
 
+// enough is how many records are.
+const enough = 8
+
 // summarize prints how what was measured went on.
 func summarize(records []record) error {
-	if len(records) < 8 {
+	if len(records) < enough {
 		return fmt.Errorf("%d records are too few", len(records))
 	}
 	last := records[len(records)-1]

@@ -17,6 +17,7 @@ var (
 	lock  sync.Mutex
 	undos []*undo // not done yet
 	start = sync.OnceFunc(func() {
+		signal.Ignore(syscall.SIGPIPE) // of who reads what is printed; it would end the program at once
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		go func() {

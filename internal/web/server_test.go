@@ -10,6 +10,23 @@ import (
 	"time"
 )
 
+// TestConnectionsAreKept: a client that scrapes every two minutes, as few do, keeps its
+// connection.
+func TestConnectionsAreKept(t *testing.T) {
+	t.Parallel()
+	s, err := Listen(Listening{Addresses: []string{"127.0.0.1:0", "127.0.0.1:0"}}, NewHandler(config("")), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(s.listeners)
+	for _, server := range s.servers {
+		// Without one, that for reading a request would be it.
+		if server.IdleTimeout <= 2*time.Minute {
+			t.Errorf("idle connections are closed after %v", server.IdleTimeout)
+		}
+	}
+}
+
 // TestListenAndServe: all addresses are served, and free again afterwards.
 func TestListenAndServe(t *testing.T) {
 	t.Parallel()

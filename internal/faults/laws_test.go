@@ -496,6 +496,9 @@ func (c *check) damage() {
 		case !sure || before.wild || before.stamp != after.stamp:
 			keys[1] = math.Inf(1)
 			files[1] += float64(before.files)
+			if !sure {
+				files[1] = math.Inf(1) // a directory that is swapped just now may be listed twice
+			}
 			for _, reason := range format.Reasons {
 				high[reason] += float64(before.files)
 			}

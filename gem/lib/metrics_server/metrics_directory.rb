@@ -21,9 +21,11 @@ module MetricsServer
       @path = path.to_s
     end
 
-    # Makes the directory, with mode 0700, unless it is there. Raises
-    # SystemCallError where that cannot be done.
+    # Makes the directory, with mode 0700, unless it is there. Those above it are
+    # not ours alone: tmp of a Rails application holds sockets and caches, too.
+    # Raises SystemCallError where that cannot be done.
     def create
+      FileUtils.mkdir_p(File.dirname(path))
       FileUtils.mkdir_p(path, mode: 0o700)
       self
     end

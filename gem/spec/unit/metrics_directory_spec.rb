@@ -72,10 +72,11 @@ RSpec.describe MetricsServer::MetricsDirectory do
   end
 
   describe '#create' do
-    it 'makes the directory, and those above it, for its user alone' do
+    it 'makes the directory for its user alone, and those above it as usual' do
       deep = described_class.new(File.join(path, 'a', 'b'))
       expect(deep.create).to be(deep)
-      expect(File.stat(deep.path).mode & 0o777).to eq(0o700)
+      modes = [deep.path, File.dirname(deep.path), path].map { |dir| File.stat(dir).mode & 0o777 }
+      expect(modes).to eq([0o700, 0o777 & ~File.umask, 0o777 & ~File.umask])
     end
 
     it 'leaves a directory that is there as it is' do

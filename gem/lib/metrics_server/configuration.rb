@@ -37,9 +37,10 @@ module MetricsServer
       @unknown = []
     end
 
-    # The application's directory.
+    # The application's directory: without Rails, the one it was started in, also
+    # when it is somewhere else by now.
     def root
-      filled(@root) || (defined?(::Rails.root) && ::Rails.root&.to_s) || Dir.pwd
+      filled(@root) || (defined?(::Rails.root) && ::Rails.root&.to_s) || (@started_in ||= Dir.pwd)
     end
 
     # The Rails environment.

@@ -195,6 +195,12 @@ RSpec.describe MetricsServer::Configuration do
       expect(config.root).to eq(Dir.pwd)
     end
 
+    it 'stays the same when the application goes to another directory' do
+      config.root = nil
+      config.metrics_dir(puma) # as at the start
+      Dir.chdir('/') { expect(config.root).not_to eq('/') }
+    end
+
     it 'holds the log files' do
       config.root = Pathname.new('/srv/app')
       expect(config.log_file(puma)).to eq('/srv/app/log/web_exporter.log')

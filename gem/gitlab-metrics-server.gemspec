@@ -18,6 +18,7 @@ Gem::Specification.new do |spec|
   spec.bindir = 'exe'
   spec.executables = ['metrics-server']
 
+  spec.add_dependency 'logger' # does not come with Ruby 4.0 and newer
   spec.add_dependency 'prometheus-client-mmap', '>= 0.16'
   spec.add_dependency 'rack', '>= 2.2'
   spec.add_dependency 'webrick', '>= 1.7'

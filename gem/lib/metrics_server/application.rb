@@ -16,6 +16,8 @@ module MetricsServer
     LATE = 'Metrics server: metrics_dir is %<late>s now, but metrics are written to %<ours>s since the start, and ' \
            'served from there. Set it before: for Puma in config/puma.rb, with MetricsServer.configure.'
 
+    STALE = 'Metrics server: %<count>d files of an earlier run cannot be removed, and are served too: %<error>s'
+
     # Set beside prometheus_multiproc_dir when that is not the operator's, but ours.
     CHOSEN = 'METRICS_SERVER_CHOSEN_DIR'
 
@@ -140,7 +142,8 @@ module MetricsServer
     end
 
     def use(directory, target)
-      directory.use(wipe: !clustered_sidekiq?)
+      stale = [].tap { |list| directory.use(wipe: !clustered_sidekiq?) { |error| list << error.message } }
+      @config.log.warn(format(STALE, count: stale.size, error: stale.first)) if stale.any?
       target.name == 'sidekiq' ? take_sidekiq_name(directory) : be_called('puma_master')
       @directory = directory
     rescue SystemCallError => e

@@ -30,19 +30,26 @@ module MetricsServer
       self
     end
 
-    # Removes the metric files (*.db), nothing else, and not in subdirectories.
+    # Removes the metric files (*.db), nothing else, and not in subdirectories. The
+    # block is given the error of each that cannot be removed.
     def wipe
-      Dir.glob('*.db', base: path).each { |name| FileUtils.rm_f(File.join(path, name)) }
+      Dir.glob('*.db', base: path).each do |name|
+        File.delete(File.join(path, name))
+      rescue Errno::ENOENT # somebody else has
+        nil
+      rescue SystemCallError => e
+        yield e if block_given?
+      end
       self
     end
 
     # Makes the directory, wipes it if nobody else uses it, and makes this
-    # process a user of it. Returns whether nobody else did.
-    def use(wipe: true)
+    # process a user of it. Returns whether nobody else did. The block is wipe's.
+    def use(wipe: true, &block)
       create
       @use = open_lock(LOCK)
       alone = lock(@use)
-      self.wipe if alone && wipe
+      self.wipe(&block) if alone && wipe
       @use.flock(File::LOCK_SH)
       alone
     end

@@ -87,7 +87,7 @@ module MetricsServer
 
     def prepare_directory
       @directory.create
-      @directory.wipe if @wipe
+      @directory.wipe { |error| @log.server.warn("a file of an earlier run stays: #{error.message}") } if @wipe
     rescue SystemCallError => e
       raise Error, "cannot make the metrics directory #{@directory.path}: #{Reason.of(e)}. " \
                    'Set prometheus_multiproc_dir to a directory that this user may write.'

@@ -75,6 +75,13 @@ RSpec.describe 'What metrics-server serves' do
       expect(page).not_to include('old_total')
     end
 
+    it 'may hold what cannot be wiped' do
+      server(environment: { 'WIPE_METRICS_DIR' => '1' }, settings: { log_enabled: true })
+      FileUtils.mkdir_p(File.join(server.metrics_dir, 'counter_puma_0-0.db'))
+      server.start
+      expect(server.log).to match(/ WARN +a file of an earlier run stays: .*counter_puma_0-0.db$/)
+    end
+
     it 'may vanish: the page is empty then' do
       server.start
       FileUtils.rm_rf(server.metrics_dir)

@@ -77,6 +77,15 @@ RSpec.describe MetricsServer::Application do
       expect(files).to eq([])
     end
 
+    it 'says what of an earlier run it could not wipe, and goes on' do
+      config.logger = Logger.new(log = StringIO.new)
+      %w[0 1].each { |number| FileUtils.mkdir_p(File.join(puma_dir, "counter_puma_#{number}-0.db", 'in the way')) }
+      FileUtils.touch(File.join(puma_dir, 'counter_puma_2-0.db'))
+      application.prepare('puma')
+      expect(log.string).to match(/2 files of an earlier run cannot be .* - #{puma_dir}.counter_puma_[01]-0.db$/)
+      expect(files.size).to eq(2)
+    end
+
     it 'wipes nothing in a process of sidekiq-cluster' do
       env.update('ENABLE_SIDEKIQ_CLUSTER' => '1', 'prometheus_multiproc_dir' => tmp)
       FileUtils.touch(File.join(tmp, 'counter_sidekiq_0-0.db'))

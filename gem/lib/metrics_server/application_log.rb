@@ -20,7 +20,7 @@ module MetricsServer
     def write(level, message)
       @logger.call.public_send(level, message)
       nil
-    rescue StandardError, ScriptError => e
+    rescue StandardError, ScriptError, SystemStackError => e # the last of loggers that call each other
       complain(message, e)
     end
 

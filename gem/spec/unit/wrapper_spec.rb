@@ -331,6 +331,12 @@ RSpec.describe MetricsServer do
     described_class.fork('puma', metrics_dir: tmp)
   end
 
+  it 'lets no guard raise for a logger that calls itself' do
+    endless = ->(*arguments) { endless.call(*arguments) }
+    config.logger = Logger.new(log, formatter: endless)
+    expect { described_class.guard { raise 'broken' } }.to output(/broken.*SystemStackError/m).to_stderr
+  end
+
   it 'lets no guard raise for a logger that is not implemented' do
     config.logger = Logger.new(log, formatter: ->(*) { raise NotImplementedError, 'none' })
     expect { expect(described_class.guard { raise 'something' }).to be_nil }.to output(/something/).to_stderr

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'fileutils'
+require 'metrics_server/clock'
 
 module MetricsServer
   # The directory where the processes of an application keep their metrics, and
@@ -14,6 +15,9 @@ module MetricsServer
   # and the kernel releases it when the last of them ends, however it ends.
   class MetricsDirectory
     LOCK = '.metrics_server.lock'
+
+    # How long somebody else may wipe, in seconds, before it is given up.
+    PATIENCE = 10
 
     attr_reader :path
 
@@ -45,12 +49,13 @@ module MetricsServer
 
     # Makes the directory, wipes it if nobody else uses it, and makes this
     # process a user of it. Returns whether nobody else did. The block is wipe's.
+    # Raises SystemCallError where that cannot be done.
     def use(wipe: true, &block)
       create
       @use = open_lock(LOCK)
       alone = lock(@use)
       self.wipe(&block) if alone && wipe
-      @use.flock(File::LOCK_SH)
+      share(@use)
       alone
     end
 
@@ -99,6 +104,18 @@ module MetricsServer
 
     def open_lock(name)
       File.open(File.join(path, name), File::RDWR | File::CREAT, 0o600)
+    end
+
+    # Waits for who wipes. That one may have been stopped, and the application is
+    # not to wait for it for ever.
+    def share(file)
+      clock = Clock.new
+      start = clock.now
+      until file.flock(File::LOCK_SH | File::LOCK_NB)
+        raise Errno::EBUSY, 'another process has begun to wipe it, and does not end' if clock.now - start > PATIENCE
+
+        sleep 0.01
+      end
     end
 
     # Whether nobody else holds it.

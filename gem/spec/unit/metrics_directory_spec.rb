@@ -134,6 +134,29 @@ RSpec.describe MetricsServer::MetricsDirectory do
   end
 
   describe '#use' do
+    context 'while another process wipes' do
+      let!(:wiping) do
+        another_process do |other|
+          other.create
+          @lock = File.open(File.join(path, described_class::LOCK), File::RDWR | File::CREAT)
+          @lock.flock(File::LOCK_EX)
+        end.first
+      end
+
+      it 'waits for the end of that' do
+        stub_const("#{described_class}::PATIENCE", Float::INFINITY)
+        waiting = Thread.new { directory.use }
+        expect(waiting.join(0.2)).to be_nil
+        kill(wiping)
+        expect(waiting.value).to be(false)
+      end
+
+      it 'gives up if that does not come' do
+        stub_const("#{described_class}::PATIENCE", 0.1)
+        expect { directory.use }.to raise_error(SystemCallError, /another process has begun to wipe it/)
+      end
+    end
+
     it 'makes and wipes the directory' do
       directory.create
       touch('counter_1-0.db')

@@ -68,12 +68,7 @@ func (e *Engine) livenessOf() Liveness {
 // list lists what there may be of a format in a directory. One that is there
 // already, under another name, must not count twice.
 func (s *source) list(format discover.Format, before []*source) {
-	if s.names, s.err = discover.Names(s.Path, format); s.err != nil {
-		s.stat = nil
-		return
-	}
-	if s.stat, s.err = os.Stat(s.Path); s.err != nil {
-		s.names = nil
+	if s.names, s.stat, s.err = discover.Names(s.Path, format); s.err != nil {
 		return
 	}
 	for _, other := range before {

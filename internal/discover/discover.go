@@ -278,19 +278,24 @@ func pythonRule(mode string) (rule Rule, perProcess bool) {
 
 // Names returns the names in dir that files of a format may have, or of any if that
 // is [NoFormat], in byte order: not those that start with a dot. It does not look
-// into subdirectories.
-func Names(dir string, format Format) ([]string, error) {
+// into subdirectories. The other result is which directory that was, whatever dir leads
+// to by now.
+func Names(dir string, format Format) ([]string, os.FileInfo, error) {
 	// Not blocking: a pipe of that name would wait for its writer for ever.
 	d, err := os.OpenFile(filepath.Clean(dir), os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer d.Close()
+	info, err := d.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
 	all, err := d.Readdirnames(-1)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return metrics(all, format), nil
+	return metrics(all, format), info, nil
 }
 
 // metrics are the names of a listing that files of a format may have, in order. A

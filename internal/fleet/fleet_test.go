@@ -105,7 +105,7 @@ func look(t *testing.T, dir string) *collect.Snapshot {
 func sums(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	sums := map[string]string{}
-	names, err := discover.Names(dir, discover.NoFormat)
+	names, _, err := discover.Names(dir, discover.NoFormat)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestRunIsReady(t *testing.T) {
 	t.Parallel()
 	const processes = 20
 	d := play(t, processes)
-	names, err := discover.Names(d.dir, discover.NoFormat)
+	names, _, err := discover.Names(d.dir, discover.NoFormat)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -230,7 +230,9 @@ func lines(text string, open bool) error {
 			if family, typ = words[2], words[3]; open && !slices.Contains(openTypes, typ) {
 				return fmt.Errorf("no type of OpenMetrics: %s", line)
 			}
-			if (typ == "untyped" || typ == "unknown") && !strings.HasPrefix(family, "gme_") {
+			// In OpenMetrics a histogram is none of which a file's end, with a part of it, is lost.
+			partial := open && strings.Contains(family, "_seconds_")
+			if (typ == "untyped" || typ == "unknown") && !partial && !strings.HasPrefix(family, "gme_") {
 				return fmt.Errorf("its files say what it is: %s", line)
 			}
 			continue
@@ -280,18 +282,17 @@ func flatten(families []*dto.MetricFamily) (*page, error) {
 			var err error
 			switch {
 			case f.GetType() == dto.MetricType_HISTOGRAM:
+				// A part that a file lost is not on the page, and not to be made up here.
 				h := m.GetHistogram()
-				err = errors.Join(p.add(f.GetName()+"_count", labels, float64(h.GetSampleCount()), true),
-					p.add(f.GetName()+"_sum", labels, h.GetSampleSum(), true))
-				infinite := false
+				if h.SampleCount != nil {
+					err = p.add(f.GetName()+"_count", labels, float64(h.GetSampleCount()), true)
+				}
+				if h.SampleSum != nil {
+					err = errors.Join(err, p.add(f.GetName()+"_sum", labels, h.GetSampleSum(), true))
+				}
 				for _, b := range h.GetBucket() {
-					infinite = infinite || math.IsInf(b.GetUpperBound(), 1)
 					labels["le"] = fmt.Sprint(b.GetUpperBound())
 					err = errors.Join(err, p.add(f.GetName()+"_bucket", labels, float64(b.GetCumulativeCount()), true))
-				}
-				if !infinite {
-					labels["le"] = "+Inf"
-					err = errors.Join(err, p.add(f.GetName()+"_bucket", labels, float64(h.GetSampleCount()), true))
 				}
 			case f.GetType() == dto.MetricType_SUMMARY:
 				// Only Go's own have these.
@@ -496,9 +497,6 @@ func (c *check) damage() {
 		case !sure || before.wild || before.stamp != after.stamp:
 			keys[1] = math.Inf(1)
 			files[1] += float64(before.files)
-			if !sure {
-				files[1] = math.Inf(1) // a directory that is swapped just now may be listed twice
-			}
 			for _, reason := range format.Reasons {
 				high[reason] += float64(before.files)
 			}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -346,6 +347,28 @@ func (b *breaker) work(g group) {
 	}
 }
 
+// full waits until the system takes no more for a client that does not read.
+func full(c *net.TCPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	taken, same := 0, 0
+	for deadline := time.Now().Add(patience); same < 20 && err == nil; time.Sleep(10 * time.Millisecond) {
+		before := taken
+		if failed := raw.Control(func(fd uintptr) { taken, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }); failed != nil {
+			return failed
+		}
+		if same++; taken == 0 || taken != before {
+			same = 0
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d bytes are taken for a client that does not read, and still more", taken)
+		}
+	}
+	return err
+}
+
 // crowding returns what reports whether there has been a crowd of clients since.
 func (r *run) crowding() func() bool {
 	before := r.crowds.Load()
@@ -420,8 +443,8 @@ func (r *run) end(before usage) {
 	// A client that does not read must not keep it.
 	if c, err := (&breaker{run: r}).ask(pages); err == nil {
 		defer c.Close()
+		r.must(full(c))
 	}
-	time.Sleep(time.Second) // until nothing more is taken for it
 	start := time.Now()
 	r.must(syscall.Kill(r.server.pid, syscall.SIGTERM))
 	select {

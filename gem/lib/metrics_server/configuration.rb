@@ -4,6 +4,7 @@ require 'logger'
 require 'metrics_server/application_log'
 require 'metrics_server/boolean'
 require 'metrics_server/exporter_settings'
+require 'metrics_server/filled'
 require 'metrics_server/settings_file'
 require 'metrics_server/target'
 
@@ -40,30 +41,30 @@ module MetricsServer
     # The application's directory: without Rails, the one it was started in, also
     # when it is somewhere else by now.
     def root
-      filled(@root) || (defined?(::Rails.root) && ::Rails.root&.to_s) || (@started_in ||= Dir.pwd)
+      Filled.of(@root) || (defined?(::Rails.root) && ::Rails.root&.to_s) || (@started_in ||= Dir.pwd)
     end
 
     # The Rails environment.
     def environment
-      filled(@environment)&.to_s || (defined?(::Rails.env) && ::Rails.env.to_s) ||
-        filled(@env['RAILS_ENV']) || filled(@env['RACK_ENV']) || 'development'
+      Filled.of(@environment)&.to_s || (defined?(::Rails.env) && ::Rails.env.to_s) ||
+        Filled.of(@env['RAILS_ENV']) || Filled.of(@env['RACK_ENV']) || 'development'
     end
 
     # Path of gitlab.yml.
     def config_file
-      filled(@config_file) || filled(@env['GITLAB_CONFIG']) || File.join(root, 'config', 'gitlab.yml')
+      Filled.of(@config_file) || Filled.of(@env['GITLAB_CONFIG']) || File.join(root, 'config', 'gitlab.yml')
     end
 
     # The directory where the processes of a target keep their metrics, absolute.
     def metrics_dir(target)
-      dir = filled(@metrics_dir) || filled(@env['prometheus_multiproc_dir']) ||
+      dir = Filled.of(@metrics_dir) || Filled.of(@env['prometheus_multiproc_dir']) ||
             "tmp/prometheus_multiproc_dir/#{target.name}"
       File.expand_path(dir.to_s, root)
     end
 
     # Directory of the Go server's program, a String or Pathname; nil: the PATH.
     def binary_dir
-      filled(@binary_dir)
+      Filled.of(@binary_dir)
     end
 
     def log_file(target)
@@ -106,10 +107,6 @@ module MetricsServer
       unknown.each do |name|
         log.warn("#{config_file}: #{name} is unknown and ignored; known are #{ExporterSettings::KEYS.join(', ')}")
       end
-    end
-
-    def filled(value)
-      value unless value.to_s.scrub.strip.empty?
     end
   end
 end

@@ -2,6 +2,7 @@
 
 require 'metrics_server/boolean'
 require 'metrics_server/errors'
+require 'metrics_server/filled'
 
 module MetricsServer
   # The settings of one target's server, checked: what gitlab.yml calls
@@ -73,11 +74,10 @@ module MetricsServer
 
     # Only read where TLS is on; then it has to be there.
     def path(values, key)
-      value = values[key]&.to_s
-      missing = value.nil? || value.strip.empty?
+      value = Filled.of(values[key])
       wrong(key, values[key], "must be the path of a PEM file, because #{@place}.tls_enabled is true") if
-        @tls_enabled && missing
-      missing ? nil : value
+        @tls_enabled && value.nil?
+      value&.to_s
     end
 
     def wrong(key, value, rule)

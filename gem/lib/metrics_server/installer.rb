@@ -2,6 +2,7 @@
 
 require 'metrics_server/configuration'
 require 'metrics_server/errors'
+require 'metrics_server/filled'
 require 'metrics_server/installer/checkout'
 require 'metrics_server/installer/command'
 require 'metrics_server/installer/source'
@@ -24,8 +25,8 @@ module MetricsServer
       # Installs the version and from the repository that the environment and
       # the application name, unless the options do. Returns the program's path.
       def install(dir, env: ENV, root: Configuration.new(env: env).root, **options)
-        version = options.fetch(:version) { Source.given(env, Source::VERSION) || default_version(root) }
-        repository = options.fetch(:repository) { Source.given(env, Source::REPOSITORY) }
+        version = options.fetch(:version) { Filled.of(env[Source::VERSION]) || default_version(root) }
+        repository = options.fetch(:repository) { Filled.of(env[Source::REPOSITORY]) }
         new(dir, env: env, **options, version: version, repository: repository).install
       end
 
@@ -59,7 +60,7 @@ module MetricsServer
     private
 
     def absolute(dir)
-      raise InstallError, 'The directory to install into is empty. Name one.' if dir.to_s.scrub.strip.empty?
+      raise InstallError, 'The directory to install into is empty. Name one.' unless Filled.of(dir)
 
       File.expand_path(dir.to_s)
     rescue ArgumentError => e # a null byte, or ~ and the name of nobody
@@ -94,7 +95,7 @@ module MetricsServer
     end
 
     def advice_on_building
-      return 'See what it says below.' if Source.given(@env, 'GO') || Command.find('go', env: @env)
+      return 'See what it says below.' if Filled.of(@env['GO']) || Command.find('go', env: @env)
 
       "There is no 'go' on the PATH: install Go (https://go.dev/doc/install), which #{PROGRAM} is written in."
     end

@@ -4,6 +4,7 @@ require 'fileutils'
 require 'json'
 require 'rbconfig'
 require 'metrics_server/child'
+require 'metrics_server/filled'
 
 module MetricsServer
   # Starts the server of one target, in each of the ways there are. All return a
@@ -29,9 +30,8 @@ module MetricsServer
     # is that of the configuration: never this directory, in which a server might wipe.
     def initialize(target, metrics_dir:, config:, settings:)
       @target = target
-      given = metrics_dir.to_s
-      given = config.metrics_dir(target) if given.scrub.strip.empty?
-      @metrics_dir = File.expand_path(given) # servers run elsewhere
+      given = Filled.of(metrics_dir) || config.metrics_dir(target)
+      @metrics_dir = File.expand_path(given.to_s) # servers run elsewhere
       @config = config
       @settings = settings
     end

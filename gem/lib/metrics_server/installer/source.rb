@@ -17,12 +17,6 @@ module MetricsServer
       NO_REF = /\A[-+]|[ ~^:?*\[\\[:cntrl:]]/
 
       class << self
-        # The value of a variable, or nil when it is not set or blank.
-        def given(env, variable)
-          value = env[variable].to_s
-          value unless value.scrub.strip.empty?
-        end
-
         def version_for(root)
           files = [root, GEM].map { |directory| File.join(directory, VERSION) }
           read(files.find { |file| File.exist?(file) } || files.last)

@@ -4,6 +4,7 @@ require 'json'
 require 'metrics_server/boolean'
 require 'metrics_server/configuration'
 require 'metrics_server/errors'
+require 'metrics_server/filled'
 
 module MetricsServer
   class RubyServer
@@ -21,8 +22,8 @@ module MetricsServer
 
       # From whoever started the server, or else from gitlab.yml. Raises SettingsError.
       def settings(target)
-        given = @env['METRICS_SERVER_SETTINGS'].to_s
-        return @config.settings(target) if given.strip.empty?
+        given = Filled.of(@env['METRICS_SERVER_SETTINGS'])
+        return @config.settings(target) unless given
 
         ExporterSettings.new(target.defaults.merge(parse(given).compact), place: "monitoring.#{target.exporter}")
       end

@@ -4,18 +4,19 @@ namespace :gitlab do
   namespace :metrics_exporter do
     desc 'Install gitlab-metrics-exporter into a directory, or upgrade it there'
     task :install, [:dir] do |_task, arguments| # without :environment: nothing of the application is needed
-      if arguments.dir.to_s.scrub.strip.empty?
+      # A Rakefile that only loads this file may not have the gem on its path.
+      lib = File.expand_path('../..', __dir__)
+      $LOAD_PATH.unshift(lib) unless $LOAD_PATH.include?(lib)
+      require 'metrics_server/filled'
+      require 'metrics_server/installer'
+      require 'metrics_server/wrapper'
+
+      unless MetricsServer::Filled.of(arguments.dir)
         abort <<~TEXT
           Please specify the directory where you want to install the exporter
           Usage: rake "gitlab:metrics_exporter:install[/installation/dir]"
         TEXT
       end
-
-      # A Rakefile that only loads this file may not have the gem on its path.
-      lib = File.expand_path('../..', __dir__)
-      $LOAD_PATH.unshift(lib) unless $LOAD_PATH.include?(lib)
-      require 'metrics_server/installer'
-      require 'metrics_server/wrapper'
 
       begin
         binary = MetricsServer::Installer.install(arguments.dir, root: MetricsServer.config.root)

@@ -332,7 +332,7 @@ func (g *gem) scrape() (r result, err error) {
 	}
 	var kB float64
 	_, err = fmt.Sscan(g.out.Text(), &r.seconds, &r.bytes, &kB)
-	g.peak = kB * 1024 / 1e6
+	g.peak = program.MB(kB)
 	return r, err
 }
 

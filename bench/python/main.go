@@ -32,6 +32,7 @@ import (
 
 	"gitlab-metrics-exporter/bench/internal/cleanup"
 	"gitlab-metrics-exporter/bench/internal/options"
+	"gitlab-metrics-exporter/bench/internal/program"
 	"gitlab-metrics-exporter/internal/collect"
 	"gitlab-metrics-exporter/internal/exposition"
 )
@@ -115,8 +116,16 @@ func compare(files int, first bool) error {
 		fmt.Println("|---|---|---|---|---|---|---|---|---|")
 	}
 	theirs, cold, warm := peers[0].median(), peers[1].median(), peers[2].median()
+	libraryHas, err := program.MemoryOf(peers[0].command.Process.Pid)
+	if err != nil {
+		return err
+	}
+	serverHas, err := program.MemoryOf(peers[2].command.Process.Pid)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("| %d | %d | %.1f | %.1f | %.1f | %.2f | %.1f | %.1f | %.1f |\n", files, entries,
-		theirs*1e3, cold*1e3, theirs/cold, warm*1e3, theirs/warm, peers[0].peak(), peers[2].peak())
+		theirs*1e3, cold*1e3, theirs/cold, warm*1e3, theirs/warm, libraryHas.Peak, serverHas.Peak)
 	return nil
 }
 
@@ -254,15 +263,6 @@ func (p *peer) measure() error {
 func (p *peer) median() float64 {
 	slices.Sort(p.seconds)
 	return p.seconds[len(p.seconds)/2]
-}
-
-// peak returns the most memory in MB that the process ever had resident.
-func (p *peer) peak() float64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
-	var kB float64
-	fmt.Sscan(after, &kB)
-	return kB * 1024 / 1e6
 }
 
 func (p *peer) stop() {

@@ -207,7 +207,7 @@ func versions(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the gems of the application: %w", err)
 	}
-	own, err := exec.CommandContext(ctx, program(), "--version").Output()
+	own, err := exec.CommandContext(ctx, serverPath(), "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("the server in Go: %w", err)
 	}
@@ -218,7 +218,7 @@ func versions(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s; gitlab-metrics-exporter %s (%s, %s)", gems, found[1], found[2], found[3]), nil
 }
 
-func program() string { return filepath.Join(*root, "bin", "gitlab-metrics-exporter") }
+func serverPath() string { return filepath.Join(*root, "bin", "gitlab-metrics-exporter") }
 
 // freePort returns a port on which nobody listens.
 func freePort() (int, error) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"gitlab-metrics-exporter/bench/internal/program"
 )
 
 // ticks of a second: the unit of times in /proc, on every Linux that Go is for.
@@ -39,22 +41,12 @@ func parseStat(stat string) (float64, error) {
 	return float64(sum) / ticks, nil
 }
 
-// memories returns the memory of each application's server in MB, by the
-// kernel's names.
-func memories(apps []*application) ([]map[string]float64, error) {
-	var all []map[string]float64
+// memories returns the memory of each application's server.
+func memories(apps []*application) (all []program.Memory, err error) {
 	for _, app := range apps {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", app.server))
+		memory, err := program.MemoryOf(app.server)
 		if err != nil {
 			return nil, err
-		}
-		memory := map[string]float64{}
-		for line := range strings.Lines(string(status)) {
-			fields := strings.Fields(line)
-			if len(fields) == 3 && fields[2] == "kB" {
-				kB, _ := strconv.ParseFloat(fields[1], 64)
-				memory[strings.TrimSuffix(fields[0], ":")] = kB * 1024 / 1e6
-			}
 		}
 		all = append(all, memory)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gitlab-metrics-exporter/bench/internal/program"
 )
 
 // A record is what was seen of one application under one condition.
@@ -106,7 +108,7 @@ func pooled(a, b *record) *record {
 
 // report returns the figures as Markdown. memory: of the server in Go, and of
 // the one in Ruby.
-func (b *bench) report(about string, memory []map[string]float64) string {
+func (b *bench) report(about string, memory []program.Memory) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "## Beside a Rails application: %d processes x %d entries, pages of %.1f MB (Go) and %.1f MB (Ruby)\n\n",
 		*processes, *entries, float64(b.pageGo)/1e6, float64(b.pageRuby)/1e6)
@@ -129,7 +131,7 @@ func compression() string {
 }
 
 // serverTable is about the servers: time, work and memory.
-func (b *bench) serverTable(text *strings.Builder, memory []map[string]float64) {
+func (b *bench) serverTable(text *strings.Builder, memory []program.Memory) {
 	fmt.Fprintln(text, "| server | Ruby | Go | Ruby / Go |")
 	fmt.Fprintln(text, "|---|---|---|---|")
 	row := func(title, format string, ruby, goes float64) {
@@ -139,11 +141,10 @@ func (b *bench) serverTable(text *strings.Builder, memory []map[string]float64) 
 	row("processor time for a scrape, ms", "%.1f", median(b.asRub.cpu), median(b.asGo.cpu))
 	row("share of one core while scraped once a second, %", "%.1f", 100*median(b.asRub.share), 100*median(b.asGo.share))
 	row("sent for a scrape, MB", "%.2f", float64(b.asRub.bytes)/1e6, float64(b.asGo.bytes)/1e6)
-	for _, kind := range []struct{ title, name string }{
-		{"resident at the end, MB", "VmRSS"}, {"of that anonymous, MB", "RssAnon"}, {"resident at the peak, MB", "VmHWM"},
-	} {
-		row(kind.title, "%.1f", memory[1][kind.name], memory[0][kind.name])
-	}
+	goes, ruby := memory[0], memory[1]
+	row("resident at the end, MB", "%.1f", ruby.Resident, goes.Resident)
+	row("of that anonymous, MB", "%.1f", ruby.Anonymous, goes.Anonymous)
+	row("resident at the peak, MB", "%.1f", ruby.Peak, goes.Peak)
 	fmt.Fprintf(text, "\nTimes are medians over rounds, of %d scrapes (Ruby) and %d (Go): one that takes longer than a second delays the\n"+
 		"next. Processor time is all that the server used while it was scraped; while it was not, it used %.1f %% (Ruby) and %.1f %% (Go) of a core.\n\n",
 		b.asRub.scrapes, b.asGo.scrapes, 100*median(b.idleRuby.share), 100*median(b.idleGo.share))

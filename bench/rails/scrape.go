@@ -115,7 +115,7 @@ func sameSeries(want, got map[string]int) error {
 // render returns the series of a directory that has but the fleet's files.
 func render(ctx context.Context, dir string) (map[string]int, error) {
 	var page bytes.Buffer
-	c := exec.CommandContext(ctx, program(), "render", dir)
+	c := exec.CommandContext(ctx, serverPath(), "render", dir)
 	c.Stdout, c.Stderr = &page, os.Stderr
 	if err := c.Run(); err != nil {
 		return nil, fmt.Errorf("render: %w", err)

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -132,38 +131,4 @@ func Own(page []byte) map[string]float64 {
 		own[string(name)] += value
 	}
 	return own
-}
-
-// Memory is what a process has, in MB of a million bytes.
-type Memory struct{ Resident, Anonymous, File, Peak float64 }
-
-// Memory returns how much memory the program has. Peak is the most that it ever
-// had resident.
-func (p *Program) Memory() (Memory, error) {
-	status, err := p.Status()
-	if err != nil {
-		return Memory{}, err
-	}
-	mb := func(name string) float64 { return status[name] * 1024 / 1e6 }
-	return Memory{mb("VmRSS"), mb("RssAnon"), mb("RssFile"), mb("VmHWM")}, nil
-}
-
-// Status returns the numbers that the kernel has of the process; of memory in KiB.
-func (p *Program) Status() (map[string]float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
-	return Status(string(text)), err
-}
-
-// Status returns the numbers of a status file of the kernel.
-func Status(text string) map[string]float64 {
-	numbers := map[string]float64{}
-	for line := range strings.Lines(text) {
-		name, rest, _ := strings.Cut(line, ":")
-		if fields := strings.Fields(rest); len(fields) > 0 {
-			if number, err := strconv.ParseFloat(fields[0], 64); err == nil {
-				numbers[name] = number
-			}
-		}
-	}
-	return numbers
 }

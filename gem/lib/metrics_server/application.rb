@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'metrics_server/errors'
+require 'metrics_server/filled'
 require 'metrics_server/metrics_directory'
 require 'metrics_server/target'
 
@@ -48,8 +49,8 @@ module MetricsServer
     # as a rake task: if it writes metrics to the directory, then by its name, and its
     # files stay for as long as it lives. Does nothing where prepare did all that.
     def take_name
-      dir = @env['prometheus_multiproc_dir'].to_s
-      return if @target || dir.empty?
+      dir = Filled.of(@env['prometheus_multiproc_dir'])
+      return if @target || dir.nil?
 
       require 'prometheus/client'
       @directory = MetricsDirectory.new(dir).join

@@ -149,10 +149,13 @@ RSpec.describe MetricsServer::Application do
       expect(task.process_name).to eq("process_#{Process.pid}")
     end
 
-    it 'does nothing where no metrics are kept' do
-      before = client.pid_provider
-      application.take_name
-      expect(client.pid_provider).to be(before)
+    [nil, '', ' '].each do |dir|
+      it "does nothing where metrics are kept in #{dir.inspect}" do
+        env['prometheus_multiproc_dir'] = dir
+        before = client.pid_provider
+        application.take_name
+        expect(client.pid_provider).to be(before)
+      end
     end
 
     it 'does not take the name away that the process was prepared with' do

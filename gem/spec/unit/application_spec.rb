@@ -5,8 +5,11 @@ require 'stringio'
 require 'metrics_server/application'
 require 'metrics_server/configuration'
 require 'prometheus/client'
+require_relative '../support/copies'
 
 RSpec.describe MetricsServer::Application do
+  include Copies
+
   subject(:application) { described_class.new(config, env: env) }
 
   let(:config) { MetricsServer::Configuration.new(env: env).tap { |config| config.root = tmp } }
@@ -197,24 +200,18 @@ RSpec.describe MetricsServer::Application do
   describe 'the name of a Sidekiq process' do
     # A process with metrics in the directory, which lives until the example ends.
     def sidekiq(id: nil)
-      told, tell = IO.pipe
-      others << Process.fork do
+      pid, name = copy_of_this_process do
         env['SIDEKIQ_WORKER_ID'] = id if id
         application.prepare('sidekiq')
-        tell.puts(application.process_name)
-        sleep
-      ensure
-        Process.exit!(0)
+        application.process_name
       end
-      tell.close
-      told.gets.chomp
-    ensure
-      told.close
+      others << pid
+      name
     end
 
     let(:others) { [] }
 
-    after { others.each { |pid| Process.kill(:KILL, pid) && Process.wait(pid) } }
+    after { others.each { |pid| kill(pid) } }
 
     it 'is its own where several have no id' do
       expect([sidekiq, sidekiq, sidekiq]).to eq(%w[sidekiq sidekiq_1 sidekiq_2])
@@ -222,8 +219,7 @@ RSpec.describe MetricsServer::Application do
 
     it 'is given to the process that takes the place of another' do
       2.times { sidekiq }
-      Process.kill(:KILL, others.first)
-      Process.wait(others.shift)
+      kill(others.shift)
       expect(sidekiq).to eq('sidekiq')
     end
 
@@ -402,18 +398,11 @@ RSpec.describe MetricsServer::Application do
       it "gives up the directory #{what}" do
         in_a_process do
           instance_exec(&begun)
-          read, write = IO.pipe
-          copy = Process.fork do
-            application.leave
-            write.puts('left')
-            sleep
-          end
-          read.gets
+          copy, = copy_of_this_process { application.leave }
           application.leave # what the end of this process does
           raise 'still in use' unless MetricsServer::MetricsDirectory.new(puma_dir).use
         ensure
-          Process.kill(:KILL, copy)
-          Process.wait(copy)
+          kill(copy)
         end
       end
     end
@@ -445,20 +434,11 @@ RSpec.describe MetricsServer::Application do
   it 'has workers keep nobody from running the server' do
     application.prepare('puma')
     application.directory.claim('puma')
-    read, write = IO.pipe
-    worker = Process.fork do
-      application.worker_started(0)
-      write.puts('started')
-      sleep
-    ensure
-      Process.exit!(0)
-    end
-    read.gets
+    worker, = copy_of_this_process { application.worker_started(0) }
     application.directory.forget # what the end of this process does
     expect(MetricsServer::MetricsDirectory.new(puma_dir).claim('puma')).to be(true)
   ensure
-    Process.kill(:KILL, worker)
-    Process.wait(worker)
+    kill(worker)
   end
 
   it 'can be prepared once its directory can be made' do

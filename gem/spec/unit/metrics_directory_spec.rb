@@ -2,8 +2,11 @@
 
 require 'pathname'
 require 'metrics_server/metrics_directory'
+require_relative '../support/copies'
 
 RSpec.describe MetricsServer::MetricsDirectory do
+  include Copies
+
   subject(:directory) { described_class.new(path) }
 
   let(:path) { File.join(tmp, 'metrics') }
@@ -18,26 +21,13 @@ RSpec.describe MetricsServer::MetricsDirectory do
     end
   end
 
-  # A second process that runs the block with a directory object of its own,
-  # tells what it returned, and then lives on.
+  # A second process that runs the block with a directory object of its own.
   def another_process
-    read, write = IO.pipe
-    pid = Process.fork do
-      write.puts((yield described_class.new(path)).inspect)
-      sleep
-    ensure
-      Process.exit!(0)
-    end
-    others << pid
-    write.close
-    [pid, read.gets&.chomp]
-  ensure
-    [read, write].each(&:close)
+    copy_of_this_process { (yield described_class.new(path)).inspect }.tap { |pid, _| others << pid }
   end
 
   def kill(pid)
-    Process.kill(:KILL, pid)
-    Process.wait(others.delete(pid))
+    super(others.delete(pid))
   end
 
   def touch(*names)
@@ -256,13 +246,7 @@ RSpec.describe MetricsServer::MetricsDirectory do
       pid, worker = another_process do |other|
         other.use
         other.claim('puma')
-        read, write = IO.pipe
-        child = Process.fork do
-          other.disclaim
-          write.puts('disclaimed')
-          sleep
-        end
-        read.gets && child
+        copy_of_this_process { other.disclaim }.first
       end
       others << Integer(worker)
       expect(directory.claim('puma')).to be(false)
@@ -335,14 +319,10 @@ RSpec.describe MetricsServer::MetricsDirectory do
     names = %w[sidekiq sidekiq_1 sidekiq_2]
     pid, fork = another_process do |other|
       other.take_name(names)
-      read, write = IO.pipe
-      child = Process.fork do
+      copy_of_this_process do
         GC.disable
         other.take_name(names)
-        write.puts('taken')
-        sleep
-      end
-      read.gets && child
+      end.first
     end
     others << Integer(fork)
     kill(pid)

@@ -193,6 +193,7 @@ func (e *Engine) alone(ctx context.Context, collect func(context.Context) (*Snap
 }
 
 func (e *Engine) collect(ctx context.Context) (*Snapshot, error) {
+	defer e.close()
 	if err := e.list(ctx); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package collect
 import (
 	"context"
 	"hash/maphash"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -71,7 +70,7 @@ type corpse struct {
 
 // take finds out which of the files named do not count. If ctx ends meanwhile,
 // nothing is found out: then the collection fails.
-func (c *census) take(ctx context.Context, dir string, names []string, want Liveness) {
+func (c *census) take(ctx context.Context, dir int, names []string, want Liveness) {
 	if want == LivenessOff || c.disproved && want == LivenessAuto {
 		c.dead = nil
 		return
@@ -106,7 +105,7 @@ func (c *census) take(ctx context.Context, dir string, names []string, want Live
 			b = &corpse{}
 		}
 		c.dead[name] = b
-		if want == LivenessAuto && b.moves(w, filepath.Join(dir, name)) {
+		if want == LivenessAuto && b.moves(w, dir, name) {
 			c.dead, c.disproved = nil, true
 			return
 		}
@@ -114,7 +113,7 @@ func (c *census) take(ctx context.Context, dir string, names []string, want Live
 }
 
 // prove looks for proof among all other files: those who live may have no live gauges.
-func (c *census) prove(ctx context.Context, dir string, names []string, known map[string]process) bool {
+func (c *census) prove(ctx context.Context, dir int, names []string, known map[string]process) bool {
 	for _, name := range names {
 		if ctx.Err() != nil {
 			break
@@ -149,7 +148,7 @@ func pidOf(name string) (f discover.File, pid int, ok bool) {
 
 // look returns the standing of a process. What was found out before holds as long
 // as it is the same process.
-func (c *census) look(dir, name string, pid int, known process) standing {
+func (c *census) look(dir int, name string, pid int, known process) standing {
 	start, there := started(pid)
 	if !there {
 		return gone
@@ -158,7 +157,7 @@ func (c *census) look(dir, name string, pid int, known process) standing {
 	if start != 0 && known.start == start && known.standing != stranger {
 		now = known
 	} else {
-		now.standing = mapping(pid, filepath.Join(dir, name))
+		now.standing = mapping(pid, dir, name)
 	}
 	c.owners[name] = now
 	return now.standing
@@ -166,13 +165,13 @@ func (c *census) look(dir, name string, pid int, known process) standing {
 
 // moves reports whether a file has changed since its process was first found dead.
 // It reads the file when that was once, twice, four times, eight times ... ago.
-func (b *corpse) moves(w *window, path string) bool {
+func (b *corpse) moves(w *window, dir int, name string) bool {
 	b.looks++
 	if b.looks&(b.looks-1) != 0 {
 		return false
 	}
 	before := b.digest
-	b.digest = digest(w, path)
+	b.digest = digest(w, dir, name)
 	return b.looks > 1 && b.digest != before && before != 0 && b.digest != 0
 }
 
@@ -182,8 +181,8 @@ var seed = maphash.MakeSeed()
 const digested = 1 << 20
 
 // digest returns a hash of a file's content, read through w; 0 if it cannot be read.
-func digest(w *window, path string) uint64 {
-	fd, id, err := openFile(path)
+func digest(w *window, dir int, name string) uint64 {
+	fd, id, err := openFile(dir, name)
 	if err != nil {
 		return 0
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -37,11 +36,11 @@ func started(pid int) (ticks uint64, there bool) {
 }
 
 // mapping returns whether a process that is there has mapped a file: owner or
-// stranger, unclear if we may not know. Of the file its inode and the end of its
-// path count: its device, and what is before, may look otherwise to the process.
-func mapping(pid int, path string) standing {
+// stranger, unclear if we may not know. Of the file its inode and its name count: its
+// device, and its directory, may look otherwise to the process.
+func mapping(pid, dir int, name string) standing {
 	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil {
+	if unix.Fstatat(dir, name, &st, 0) != nil {
 		return unclear
 	}
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/maps")
@@ -49,12 +48,12 @@ func mapping(pid int, path string) standing {
 		return unclear
 	}
 	defer f.Close()
-	inode, name := strconv.FormatUint(st.Ino, 10), "/"+filepath.Base(path)
+	inode, end := strconv.FormatUint(st.Ino, 10), "/"+name
 	lines, n := bufio.NewScanner(f), 0
 	for ; lines.Scan(); n++ {
 		// address perms offset dev inode path
 		fields := strings.Fields(lines.Text())
-		if len(fields) >= 6 && fields[4] == inode && strings.HasSuffix(strings.TrimSuffix(lines.Text(), " (deleted)"), name) {
+		if len(fields) >= 6 && fields[4] == inode && strings.HasSuffix(strings.TrimSuffix(lines.Text(), " (deleted)"), end) {
 			return owner
 		}
 	}

@@ -6,4 +6,4 @@ package collect
 func started(int) (ticks uint64, there bool) { return 0, true }
 
 // mapping says nothing, either.
-func mapping(int, string) standing { return unclear }
+func mapping(int, int, string) standing { return unclear }

@@ -88,7 +88,7 @@ func unreadable(err error) *format.Damage {
 // far as it goes; after an error nothing of it can be used.
 func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) {
 	s.values = s.values[:0]
-	fd, id, err := openFile(*f.path)
+	fd, id, err := openFile(f.source.fd(), f.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +119,11 @@ func (s *scanner) attempt(ctx context.Context, f *file) (*format.Damage, error) 
 
 var notRegular = &format.Damage{Reason: format.NotRegular, Offset: -1, Detail: "not a regular file"}
 
-// openFile opens a regular file, and nothing else.
-func openFile(path string) (fd int, id identity, err error) {
+// openFile opens a regular file, and nothing else: one of a directory, which is a
+// descriptor, or [unix.AT_FDCWD] if the name is a path.
+func openFile(dir int, name string) (fd int, id identity, err error) {
 	// Not blocking: a pipe of that name would wait for its writer for ever.
-	fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	fd, err = unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
 		return -1, identity{}, err
 	}

@@ -24,6 +24,10 @@ type source struct {
 	names []string
 	stat  os.FileInfo
 	err   error
+
+	// Held open while a collection runs, so that its files are of the directory that
+	// was listed, wherever the path leads to by now.
+	dir *os.File
 }
 
 func newSource(d Directory) *source {
@@ -44,7 +48,7 @@ func (e *Engine) list(ctx context.Context) error {
 		e.reading[0].Store(&s.Path)
 		s.list(e.Format, e.sources[:i])
 		if s.err == nil {
-			s.census.take(ctx, s.Path, s.names, e.livenessOf())
+			s.census.take(ctx, s.fd(), s.names, e.livenessOf())
 		}
 		if s.err != nil {
 			errs = append(errs, s.err)
@@ -68,7 +72,7 @@ func (e *Engine) livenessOf() Liveness {
 // list lists what there may be of a format in a directory. One that is there
 // already, under another name, must not count twice.
 func (s *source) list(format discover.Format, before []*source) {
-	if s.names, s.stat, s.err = discover.Names(s.Path, format); s.err != nil {
+	if s.names, s.err = s.open(format); s.err != nil {
 		return
 	}
 	for _, other := range before {
@@ -76,6 +80,31 @@ func (s *source) list(format discover.Format, before []*source) {
 			s.names, s.err = nil, fmt.Errorf("%s is the same directory as %s", s.Path, other.Path)
 			return
 		}
+	}
+}
+
+// open opens the directory, and returns the names of what there may be of a format.
+func (s *source) open(format discover.Format) (names []string, err error) {
+	if s.dir, err = discover.Open(s.Path); err != nil {
+		return nil, err
+	}
+	if names, err = discover.Names(s.dir, format); err != nil {
+		return nil, err
+	}
+	s.stat, err = s.dir.Stat()
+	return names, err
+}
+
+// fd returns the descriptor of the directory, which must be open.
+func (s *source) fd() int { return int(s.dir.Fd()) }
+
+// close closes the directories that list has opened.
+func (e *Engine) close() {
+	for _, s := range e.sources {
+		if s.dir != nil {
+			s.dir.Close()
+		}
+		s.dir, s.stat = nil, nil
 	}
 }
 
@@ -87,7 +116,7 @@ func (e *Engine) updateMetadata() (changed bool) {
 		e.reading[0].Store(&s.Path)
 		switch {
 		case slices.ContainsFunc(s.names, discover.IsStore):
-			changed = s.metadata.update(s.Path) || changed
+			changed = s.metadata.update(s.dir) || changed
 		case s.err == nil:
 			s.metadata = metadata{} // nobody asks for it
 		}

@@ -2,6 +2,7 @@ package collect_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,6 +75,49 @@ func TestDirectoryGoes(t *testing.T) {
 	unreadable := (*collect.UnreadableError)(nil)
 	if _, err := e.Collect(t.Context()); !errors.As(err, &unreadable) || len(unreadable.Errs) != 2 || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing can be read: %v", err)
+	}
+}
+
+// All files of a collection are of the directory that was listed, even if its path leads
+// to another one meanwhile.
+func TestDirectorySwapped(t *testing.T) {
+	const files = 50
+	top := t.TempDir()
+	link := filepath.Join(top, "link")
+	move := func(to string) {
+		fresh := link + ".new"
+		if err := errors.Join(os.Symlink(to, fresh), os.Rename(fresh, link)); err != nil {
+			t.Error(err)
+		}
+	}
+	wants := map[string]bool{}
+	for dir, value := range map[string]float64{"a": 1, "b": 1000} {
+		must(t, os.Mkdir(filepath.Join(top, dir), 0o700))
+		for i := range files {
+			rewrite(t, filepath.Join(top, dir, fmt.Sprintf("counter_%d-0.db", i)), image(sample(value, "c")))
+		}
+		wants[page("# c counter", fmt.Sprint("c ", value*files))] = true
+	}
+	move("a")
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		for range 1000 {
+			move("b")
+			move("a")
+		}
+	}()
+	defer func() { <-moved }()
+	e := collect.New(link)
+	for moving := true; moving; {
+		select {
+		case <-moved:
+			moving = false
+		default:
+		}
+		if got := look(t, e).Page; !wants[got] {
+			t.Fatalf("not of one directory:\n%s", got)
+		}
 	}
 }
 

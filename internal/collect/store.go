@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gitlab-metrics-exporter/internal/discover"
 	"gitlab-metrics-exporter/internal/format/directfilestore"
@@ -32,22 +33,23 @@ type metadata struct {
 
 // A stamp changes with a file: it is replaced, not changed.
 type stamp struct {
-	modified time.Time
+	modified unix.Timespec
 	size     int64
 }
 
 // update reads the metadata of a directory if they have changed. It reports
 // whether metrics are something else now. What cannot be read leaves them as they
 // were.
-func (m *metadata) update(dir string) (changed bool) {
-	path := filepath.Join(dir, directfilestore.MetadataName)
+func (m *metadata) update(dir *os.File) (changed bool) {
+	path := filepath.Join(dir.Name(), directfilestore.MetadataName)
 	var now stamp
-	info, err := os.Stat(path)
+	var st unix.Stat_t
+	err := unix.Fstatat(int(dir.Fd()), directfilestore.MetadataName, &st, 0)
 	switch {
 	case err == nil:
-		now = stamp{info.ModTime(), info.Size()}
+		now = stamp{st.Mtim, st.Size}
 	case !errors.Is(err, fs.ErrNotExist):
-		m.err = err
+		m.err = &fs.PathError{Op: "stat", Path: path, Err: err}
 		return false
 	}
 	if now == m.read && m.err == nil { // else somebody may have changed who may read it
@@ -56,7 +58,7 @@ func (m *metadata) update(dir string) (changed bool) {
 	m.read, m.err = now, nil
 	var metrics directfilestore.Metadata
 	if err == nil {
-		if metrics, m.err = ReadMetadata(path); m.err != nil {
+		if metrics, m.err = readMetadata(int(dir.Fd()), directfilestore.MetadataName, path); m.err != nil {
 			return false
 		}
 	}
@@ -66,7 +68,12 @@ func (m *metadata) update(dir string) (changed bool) {
 
 // ReadMetadata reads a file that says what the metrics of a DirectFileStore are.
 func ReadMetadata(path string) (directfilestore.Metadata, error) {
-	fd, _, err := openFile(path)
+	return readMetadata(unix.AT_FDCWD, path, path)
+}
+
+// readMetadata is ReadMetadata for a name in a directory; path is where that is, to say.
+func readMetadata(dir int, name, path string) (directfilestore.Metadata, error) {
+	fd, _, err := openFile(dir, name)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

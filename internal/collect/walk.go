@@ -26,7 +26,7 @@ type Entry struct {
 // call. It stops at the first error: that of visit, of reading, or a
 // [format.Damage].
 func Walk(path string, want discover.Format, visit func(Entry) error) error {
-	fd, id, err := openFile(path)
+	fd, id, err := openFile(unix.AT_FDCWD, path)
 	if err != nil {
 		return err
 	}

@@ -276,26 +276,21 @@ func pythonRule(mode string) (rule Rule, perProcess bool) {
 	return Last, true
 }
 
+// Open opens the directory at path, and nothing else.
+func Open(path string) (*os.File, error) {
+	// Not blocking: a pipe of that name would wait for its writer for ever.
+	return os.OpenFile(filepath.Clean(path), os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+}
+
 // Names returns the names in dir that files of a format may have, or of any if that
 // is [NoFormat], in byte order: not those that start with a dot. It does not look
-// into subdirectories. The other result is which directory that was, whatever dir leads
-// to by now.
-func Names(dir string, format Format) ([]string, os.FileInfo, error) {
-	// Not blocking: a pipe of that name would wait for its writer for ever.
-	d, err := os.OpenFile(filepath.Clean(dir), os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+// into subdirectories, and it is to be called once.
+func Names(dir *os.File, format Format) ([]string, error) {
+	all, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer d.Close()
-	info, err := d.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	all, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, nil, err
-	}
-	return metrics(all, format), info, nil
+	return metrics(all, format), nil
 }
 
 // metrics are the names of a listing that files of a format may have, in order. A

@@ -102,10 +102,19 @@ func look(t *testing.T, dir string) *collect.Snapshot {
 	return snapshot
 }
 
+func namesIn(dir string) ([]string, error) {
+	d, err := discover.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return discover.Names(d, discover.NoFormat)
+}
+
 func sums(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	sums := map[string]string{}
-	names, _, err := discover.Names(dir, discover.NoFormat)
+	names, err := namesIn(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +159,7 @@ func TestRunIsReady(t *testing.T) {
 	t.Parallel()
 	const processes = 20
 	d := play(t, processes)
-	names, _, err := discover.Names(d.dir, discover.NoFormat)
+	names, err := namesIn(d.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,27 +13,28 @@ import (
 // ten thousand bytes while nothing is asked for.
 const maxConnections = 500
 
-// ownDescriptors is how many descriptors the server needs for itself: listeners,
-// the log, the files that are read side by side, and some to spare.
+// ownDescriptors is how many descriptors the server needs for itself, beside one for
+// each directory: listeners, the log, the files that are read side by side, and some to
+// spare.
 const ownDescriptors = 48
 
 // mostConnections returns how many connections there may be, such that descriptors
 // are left to read files with.
-func mostConnections() int {
+func mostConnections(directories int) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return maxConnections
 	}
-	return boundConnections(uint64(limit.Cur))
+	return boundConnections(uint64(limit.Cur), ownDescriptors+directories)
 }
 
-// boundConnections is that number for a limit of descriptors: at least a few, even
-// if they may not be enough.
-func boundConnections(descriptors uint64) int {
-	if descriptors >= maxConnections+ownDescriptors {
+// boundConnections is that number for a limit of descriptors, of which we need some
+// ourselves: at least a few, even if they may not be enough.
+func boundConnections(descriptors uint64, own int) int {
+	if descriptors >= uint64(maxConnections+own) {
 		return maxConnections
 	}
-	return max(8, int(descriptors)-ownDescriptors)
+	return max(8, int(descriptors)-own)
 }
 
 // connections bounds how many connections there are, of all servers together.

@@ -184,9 +184,12 @@ func TestBodyIsNotAwaited(t *testing.T) {
 func TestBoundConnections(t *testing.T) {
 	t.Parallel()
 	for descriptors, want := range map[uint64]int{0: 8, 20: 8, 96: 48, 256: 208, 547: 499, 548: 500, 1024: 500, 1 << 63: 500} {
-		if got := boundConnections(descriptors); got != want {
+		if got := boundConnections(descriptors, 48); got != want {
 			t.Errorf("%d descriptors: %d connections, want %d", descriptors, got, want)
 		}
+	}
+	if got := boundConnections(256, 100); got != 156 {
+		t.Errorf("256 descriptors, 100 of them ours: %d connections", got)
 	}
 }
 

@@ -53,11 +53,13 @@ type Handler struct {
 	mux     *http.ServeMux
 	closing atomic.Bool
 	log     *slog.Logger
+
+	directories int // that a scrape holds open
 }
 
 // NewHandler returns a handler for c.
 func NewHandler(c Config) *Handler {
-	h := &Handler{mux: http.NewServeMux(), log: c.Log}
+	h := &Handler{mux: http.NewServeMux(), log: c.Log, directories: len(c.Directories)}
 	state := newStatus(c)
 	c.Scrape = state.Scrape(c.Scrape)
 	limited := limiter(c.MaxRequests)

@@ -56,7 +56,7 @@ func Listen(l Listening, h *Handler, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		handler:   h,
 		listening: l,
-		open:      newConnections(mostConnections()),
+		open:      newConnections(mostConnections(h.directories)),
 		log:       log,
 	}
 	if err := CheckConfigFile(l.ConfigFile); err != nil {

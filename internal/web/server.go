@@ -145,6 +145,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, len(s.listeners))
 	flags := &toolkit.FlagConfig{WebConfigFile: &s.listening.ConfigFile}
 	for i, l := range s.listeners {
+		l = steady{l}
 		if s.listening.CertFile != "" {
 			s.log.Info("Listening on", "address", l.Addr().String(), "tls", true)
 			go func() { failed <- s.servers[i].ServeTLS(l, "", "") }()

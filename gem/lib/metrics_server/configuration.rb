@@ -50,21 +50,22 @@ module MetricsServer
         Filled.of(@env['RAILS_ENV']) || Filled.of(@env['RACK_ENV']) || 'development'
     end
 
-    # Path of gitlab.yml.
+    # Path of gitlab.yml, absolute.
     def config_file
-      Filled.of(@config_file) || Filled.of(@env['GITLAB_CONFIG']) || File.join(root, 'config', 'gitlab.yml')
+      below_root(Filled.of(@config_file) || Filled.of(@env['GITLAB_CONFIG']) || 'config/gitlab.yml')
     end
 
     # The directory where the processes of a target keep their metrics, absolute.
     def metrics_dir(target)
       dir = Filled.of(@metrics_dir) || Filled.of(@env['prometheus_multiproc_dir']) ||
             "tmp/prometheus_multiproc_dir/#{target.name}"
-      File.expand_path(dir.to_s, root)
+      below_root(dir)
     end
 
-    # Directory of the Go server's program, a String or Pathname; nil: the PATH.
+    # Directory of the Go server's program, absolute; nil: the PATH.
     def binary_dir
-      Filled.of(@binary_dir)
+      dir = Filled.of(@binary_dir)
+      dir && below_root(dir)
     end
 
     def log_file(target)
@@ -91,10 +92,15 @@ module MetricsServer
       from_file = SettingsFile.new(config_file, environment: environment).exporter(target.exporter)
       warn_of_unknown(from_file.keys - ExporterSettings::KEYS, place)
       from_ruby = overrides(target).to_h.compact
-      ExporterSettings.new(target.defaults.merge(from_file.compact, from_ruby), place: place)
+      ExporterSettings.new(target.defaults.merge(from_file.compact, from_ruby), place: place, root: root)
     end
 
     private
+
+    # Where a process is by now says nothing of what was meant.
+    def below_root(path)
+      File.expand_path(path.to_s, root)
+    end
 
     def overrides(target)
       target.name == 'puma' ? web_exporter : sidekiq_exporter

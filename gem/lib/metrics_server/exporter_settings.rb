@@ -16,9 +16,11 @@ module MetricsServer
     attr_reader(*KEYS)
 
     # values: Hash with the keys above, as symbols. place: what the settings are
-    # called in messages ('monitoring.web_exporter'). Raises SettingsError.
-    def initialize(values, place:)
+    # called in messages ('monitoring.web_exporter'). root: the directory that paths are
+    # relative to; nil: where the process is. Raises SettingsError.
+    def initialize(values, place:, root: nil)
       @place = place
+      @root = root
       @enabled = boolean(values, :enabled)
       @address = host(values[:address])
       @port = port_number(values[:port])
@@ -77,7 +79,9 @@ module MetricsServer
       value = Filled.of(values[key])
       wrong(key, values[key], "must be the path of a PEM file, because #{@place}.tls_enabled is true") if
         @tls_enabled && value.nil?
-      value&.to_s
+      value && File.expand_path(value.to_s, @root)
+    rescue ArgumentError => e # a null byte, or ~ and the name of nobody
+      wrong(key, value.to_s, "that can't be a path: #{e.message}")
     end
 
     def wrong(key, value, rule)

@@ -216,7 +216,18 @@ RSpec.describe MetricsServer::Configuration do
 
   it 'knows where the program of the Go server is' do
     config.binary_dir = Pathname.new('/opt/bin')
-    expect(config.binary_dir).to eq(Pathname.new('/opt/bin'))
+    expect(config.binary_dir).to eq('/opt/bin')
+  end
+
+  it 'takes relative paths as below the root, wherever the process is' do
+    gitlab_yml('development: { monitoring: { web_exporter: { tls_cert_path: config/c.pem, tls_key_path: /k.pem } } }')
+    env['GITLAB_CONFIG'] = 'config/gitlab.yml'
+    config.binary_dir = 'bin'
+    Dir.chdir('/') do
+      expect(config.binary_dir).to eq("#{tmp}/bin")
+      settings = config.settings(puma)
+      expect([settings.tls_cert_path, settings.tls_key_path]).to eq(["#{tmp}/config/c.pem", '/k.pem'])
+    end
   end
 
   describe '#golang_server?' do

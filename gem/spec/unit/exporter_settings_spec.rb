@@ -79,6 +79,13 @@ RSpec.describe MetricsServer::ExporterSettings do
       expect(settings(tls_cert_path: '').tls_cert_path).to be_nil
     end
 
+    ["/c.pem\0", '~nobody of that name/c.pem'].each do |value|
+      it("refuses #{value.inspect}, which is no path") do
+        expect { settings(tls_cert_path: value) }
+          .to refuse(/tls_cert_path is #{Regexp.escape(value.inspect)}, but that can't be a path/)
+      end
+    end
+
     it 'takes a Pathname' do
       expect(settings(tls_cert_path: Pathname.new('/a b/c.pem')).tls_cert_path).to eq('/a b/c.pem')
     end

@@ -91,8 +91,10 @@ func (s *source) open(format discover.Format) (names []string, err error) {
 	if names, err = discover.Names(s.dir, format); err != nil {
 		return nil, err
 	}
-	s.stat, err = s.dir.Stat()
-	return names, err
+	if s.stat, err = s.dir.Stat(); err != nil {
+		return nil, err
+	}
+	return names, nil
 }
 
 // fd returns the descriptor of the directory, which must be open.

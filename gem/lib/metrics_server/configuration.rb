@@ -3,6 +3,7 @@
 require 'logger'
 require 'metrics_server/application_log'
 require 'metrics_server/boolean'
+require 'metrics_server/errors'
 require 'metrics_server/exporter_settings'
 require 'metrics_server/filled'
 require 'metrics_server/settings_file'
@@ -100,6 +101,8 @@ module MetricsServer
     # Where a process is by now says nothing of what was meant.
     def below_root(path)
       File.expand_path(path.to_s, root)
+    rescue ArgumentError => e # a null byte, or ~ and the name of nobody
+      raise SettingsError, "#{path.to_s.inspect} can't be a path: #{e.message}"
     end
 
     def overrides(target)

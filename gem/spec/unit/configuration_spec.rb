@@ -230,6 +230,14 @@ RSpec.describe MetricsServer::Configuration do
     end
   end
 
+  it 'says of what is no path that it is a wrong setting' do
+    wrong = '~nobody of that name/x'
+    config.binary_dir = env['prometheus_multiproc_dir'] = env['GITLAB_CONFIG'] = wrong
+    [-> { config.binary_dir }, -> { config.metrics_dir(puma) }, -> { config.settings(puma) }].each do |ask|
+      expect(&ask).to raise_error(MetricsServer::SettingsError, /"#{wrong}" can't be a path/)
+    end
+  end
+
   describe '#golang_server?' do
     { nil => false, '' => false, '1' => true, 'true' => true, 'yes' => true, '0' => false, 'false' => false,
       'perhaps' => false }.each do |value, answer|

@@ -20,7 +20,7 @@ the place, and then which metrics files disagree about: those are no damage, but
 A file is dead if it has live gauges that do not count, because their process is dead.
 
 Exit status: 0 if all is well, 1 if anything is damaged, also what the application says of a DirectFileStore in
-metrics.metadata.json, or a directory cannot be read or is named twice.`)
+metrics.metadata.json, or a directory cannot be read or is there under another path already.`)
 	r := readingOf(command)
 	return command.FullCommand(), func() error { return check(r, t) }
 }

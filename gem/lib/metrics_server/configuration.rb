@@ -24,7 +24,7 @@ module MetricsServer
 
     SWITCH = 'GITLAB_GOLANG_METRICS_SERVER'
 
-    attr_writer :root, :environment, :config_file, :metrics_dir, :binary_dir, :logger
+    attr_writer :environment, :config_file, :metrics_dir, :binary_dir, :logger
 
     # true: the Go server, false: the Ruby server, nil: what the variable
     # GITLAB_GOLANG_METRICS_SERVER says.
@@ -39,10 +39,15 @@ module MetricsServer
       @unknown = []
     end
 
+    # A relative one is below where the process is now.
+    def root=(dir)
+      @root = Filled.of(dir) && File.absolute_path(dir.to_s)
+    end
+
     # The application's directory: without Rails, the one it was started in, also
     # when it is somewhere else by now.
     def root
-      Filled.of(@root) || (defined?(::Rails.root) && ::Rails.root&.to_s) || (@started_in ||= Dir.pwd)
+      @root || (defined?(::Rails.root) && ::Rails.root&.to_s) || (@started_in ||= Dir.pwd)
     end
 
     # The Rails environment.

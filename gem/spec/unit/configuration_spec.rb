@@ -223,6 +223,7 @@ RSpec.describe MetricsServer::Configuration do
     gitlab_yml('development: { monitoring: { web_exporter: { tls_cert_path: config/c.pem, tls_key_path: /k.pem } } }')
     env['GITLAB_CONFIG'] = 'config/gitlab.yml'
     config.binary_dir = 'bin'
+    Dir.chdir(tmp) { config.root = '.' }
     Dir.chdir('/') do
       expect(config.binary_dir).to eq("#{tmp}/bin")
       settings = config.settings(puma)

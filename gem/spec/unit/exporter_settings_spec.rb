@@ -76,12 +76,12 @@ RSpec.describe MetricsServer::ExporterSettings do
     end
 
     it 'asks for no path while it is off' do
-      expect(settings(tls_cert_path: '').tls_cert_path).to be_nil
+      ['', '~nobody of that name/c.pem'].each { |value| expect(settings(tls_cert_path: value).tls_cert_path).to be_nil }
     end
 
     ["/c.pem\0", '~nobody of that name/c.pem'].each do |value|
       it("refuses #{value.inspect}, which is no path") do
-        expect { settings(tls_cert_path: value) }
+        expect { settings(tls_enabled: true, tls_cert_path: value, tls_key_path: '/k.pem') }
           .to refuse(/tls_cert_path is #{Regexp.escape(value.inspect)}, but that can't be a path/)
       end
     end

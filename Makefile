@@ -14,8 +14,9 @@ export CGO_ENABLED ?= 0
 
 .PHONY: build run test test-go test-386 test-ruby test-unstable cross lint bench bench-rails fuzz demo-rails demo-python install clean setup help
 
+# What git knows is in LDFLAGS; Go would fail where git does, as in a clone that is another user's.
 build: ## build bin/gitlab-metrics-exporter
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
+	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/$(NAME) ./cmd/$(NAME)
 
 # Root, who installs, often has no Go: what was built is taken as it is.
 bin/$(NAME):

@@ -27,9 +27,10 @@ LABEL org.opencontainers.image.title="gitlab-metrics-exporter" \
       org.opencontainers.image.revision=$REVISION
 COPY --from=build --chmod=0755 /gitlab-metrics-exporter /gitlab-metrics-exporter
 COPY LICENSE /LICENSE
-# In a container localhost is reached by nobody else, and its name may not be known.
+# In a container localhost is reached by nobody else, and its name may not be known. The
+# directory has the application's variable, not GME_MMAP_METRICS_DIR, which would win over it.
 ENV GME_SERVER_HOST=* \
-    GME_MMAP_METRICS_DIR=/metrics
+    PROMETHEUS_MULTIPROC_DIR=/metrics
 # Whoever runs it gives it the application's user: --user, runAsUser.
 USER 65532:65532
 EXPOSE 8083

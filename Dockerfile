@@ -26,7 +26,7 @@ LABEL org.opencontainers.image.title="gitlab-metrics-exporter" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 COPY --from=build --chmod=0755 /gitlab-metrics-exporter /gitlab-metrics-exporter
-COPY LICENSE /LICENSE
+COPY --chmod=0644 LICENSE /LICENSE
 # In a container localhost is reached by nobody else, and its name may not be known. The
 # directory has the application's variable, not GME_MMAP_METRICS_DIR, which would win over it.
 ENV GME_SERVER_HOST=* \

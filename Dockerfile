@@ -4,7 +4,8 @@
 #   docker run --rm --read-only --cap-drop=ALL --user "$(id -u shop):$(id -g shop)" -p 127.0.0.1:8083:8083 \
 #     -v /run/shop:/run/shop:ro gitlab-metrics-exporter --mmap.dir=/run/shop/metrics
 #
-# How it runs beside an application: deploy/README.md.
+# It needs BuildKit, which is Docker's builder since version 23, or podman or buildah. How
+# it runs beside an application: deploy/README.md.
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./

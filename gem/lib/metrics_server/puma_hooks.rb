@@ -32,7 +32,14 @@ module MetricsServer
     # The event before a restart is fired before phased ones too; this is not.
     def install_in(options)
       on(options, :before_restart, :on_restart) { stop }
-      on(options, :before_worker_boot, :on_worker_boot) { |number| worker_started(number) } if clustered?
+      install_in_workers(options) if clustered?
+    end
+
+    # Puma 6 would warn that there are no workers: it looks for their number in these
+    # options alone, where those of the file are not.
+    def install_in_workers(options)
+      options.silence_fork_callback_warning if options.respond_to?(:silence_fork_callback_warning)
+      on(options, :before_worker_boot, :on_worker_boot) { |number| worker_started(number) }
     end
 
     # Called again after a phased restart.

@@ -58,6 +58,16 @@ RSpec.describe 'A hook that fails' do
       expect(said.last).to eq('Metrics server: no hook (ArgumentError)')
     end
 
+    it 'has Puma 6 not warn of workers that there are not, before it knows of those of the file' do
+      called = []
+      options = double(before_restart: nil)
+      allow(options).to receive(:silence_fork_callback_warning) { called << :silence }
+      allow(options).to receive(:before_worker_boot) { called << :hook }
+      allow(launcher.config).to receive(:configure).and_yield(options, nil, nil)
+      MetricsServer::PumaHooks.new(launcher).install
+      expect(called).to eq(%i[silence hook])
+    end
+
     describe 'when it is installed' do
       before { MetricsServer::PumaHooks.new(launcher).install && said }
 

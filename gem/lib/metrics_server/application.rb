@@ -22,7 +22,8 @@ module MetricsServer
     # Set beside prometheus_multiproc_dir when that is not the operator's, but ours.
     CHOSEN = 'METRICS_SERVER_CHOSEN_DIR'
 
-    attr_reader :directory
+    # target is nil in a process that was not prepared.
+    attr_reader :directory, :target
 
     def initialize(config, env: ENV)
       @config = config

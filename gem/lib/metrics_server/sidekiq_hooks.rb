@@ -17,9 +17,13 @@ module MetricsServer
       MetricsServer.guard { MetricsServer.application.check_client }
     end
 
-    # sidekiq-cluster runs the server for its processes.
+    # sidekiq-cluster runs the server for its processes. Embedded in Puma, what jobs
+    # count is on Puma's page.
     def self.wanted?
-      !MetricsServer.application.clustered_sidekiq? && MetricsServer.settings('sidekiq').enabled
+      application = MetricsServer.application
+      return false if application.clustered_sidekiq? || application.target&.name == 'puma'
+
+      MetricsServer.settings('sidekiq').enabled
     end
     private_class_method :wanted?
   end

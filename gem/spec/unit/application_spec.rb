@@ -412,6 +412,13 @@ RSpec.describe MetricsServer::Application do
     end
   end
 
+  it 'knows what it was prepared for' do
+    expect(application.target).to be_nil
+    application.prepare('puma')
+    application.prepare('sidekiq')
+    expect(application.target.name).to eq('puma')
+  end
+
   it 'knows a process of sidekiq-cluster by its variable' do
     expect(application).not_to be_clustered_sidekiq
     env['ENABLE_SIDEKIQ_CLUSTER'] = ''

@@ -136,4 +136,12 @@ RSpec.describe 'A hook that fails' do
     expect(application).to receive(:check_client)
     MetricsServer::SidekiqHooks.start
   end
+
+  it 'has no server of its own where Sidekiq is embedded in Puma' do
+    application = instance_double(MetricsServer::Application, target: MetricsServer::Target.named('puma'),
+                                                              clustered_sidekiq?: false, check_client: nil)
+    allow(MetricsServer).to receive_messages(application: application, settings: double(enabled: true))
+    expect(MetricsServer).not_to receive(:supervise)
+    MetricsServer::SidekiqHooks.start
+  end
 end
